@@ -1,0 +1,184 @@
+"""``w2svqa demo``: a quality ladder made on the spot, and whether the scores follow it."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from w2svqa.cli import exits
+from w2svqa.core.errors import StoreError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from rich.table import Table
+
+    from w2svqa.core.records import Score
+
+LEAST_CORRELATION: Final = 0.9
+"""Spearman's rank correlation from which an order counts as right: one pair of neighbours may be exchanged."""
+
+_SECONDS: Final = 2.0
+_CLEAN: Final = "clean"
+_PREFIX: Final = "w2svqa-demo-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One file of the ladder.
+
+    Attributes:
+        kind: the distortion, or ``"clean"``.
+        level: 0 for the clean scene, then 1 (mild) and up.
+        parameter: what was set, such as ``"sigma (pixels) 2"``.
+        path: the file.
+    """
+
+    kind: str
+    level: int
+    parameter: str
+    path: Path
+
+
+def demo(
+    folder: Annotated[Path | None, typer.Option(metavar="DIR", help="Make the clips here, and keep them.")] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the clips; the last line says where.")] = False,
+    student: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Folder of a student bundle; the shipped one if not given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Picks the scene.")] = 0,
+) -> None:
+    """Make a clean scene and distorted versions of rising severity, score them, and check the order.
+
+    Exit code 1 if the scores of a distortion do not fall with its severity.
+    """
+    from w2svqa.cli.console import progress, show, uses_ascii
+    from w2svqa.stages.score import Scorer
+
+    scorer = Scorer.load(student)
+    with _working_folder(folder, keep=keep) as place:
+        rungs = []
+        with progress(_rung_count(), "making clips") as done:
+            for rung in make_ladder(place, seed=seed):
+                rungs.append(rung)
+                done()
+        with progress(len(rungs), "scoring") as done:
+            scores = []
+            for rung in rungs:
+                scores.append(scorer.score(rung.path))
+                done()
+    show(ladder_table(rungs, scores, ascii_only=uses_ascii(sys.stdout)))
+    correlations = order(rungs, scores)
+    for kind, correlation in correlations.items():
+        exits.say(f"{kind}: severity and score correlate by {correlation:+.2f} (Spearman; -1 is a perfect order)")
+    wrong = [kind for kind, correlation in correlations.items() if correlation > -LEAST_CORRELATION]
+    if wrong:
+        raise typer.Exit(exits.fail(f"the order does not come out for {', '.join(wrong)}"))
+    exits.say("The order comes out: the worse the distortion, the lower the score.")
+
+
+def make_ladder(folder: Path, *, seed: int = 0) -> Iterator[Rung]:
+    """Write a clean procedural scene and each simulator's levels into ``folder``, and yield them as they are made."""
+    from w2svqa.distort import SIMULATORS, distort_video
+    from w2svqa.video.scene import write_scene
+
+    clean = folder / f"{_CLEAN}.mkv"
+    write_scene(clean, seed=seed, seconds=_SECONDS)
+    yield Rung(kind=_CLEAN, level=0, parameter="", path=clean)
+    for kind, simulator in SIMULATORS.items():
+        for level, value in enumerate(simulator.levels, start=1):
+            path = folder / f"{kind}-{level}.mkv"
+            distort_video(clean, path, kind, level, seed=seed)
+            yield Rung(kind=kind, level=level, parameter=f"{simulator.parameter} {value:g}", path=path)
+
+
+def order(rungs: Sequence[Rung], scores: Sequence[Score]) -> dict[str, float]:
+    """Return, per distortion, the rank correlation of severity and score, the clean scene being level 0.
+
+    Unclipped scores are ranked, so that levels beyond the ends of the scale still differ.
+    """
+    raw = [score.raw if score.raw is not None else score.value or 0.0 for score in scores]
+    clean = [value for rung, value in zip(rungs, raw, strict=True) if rung.kind == _CLEAN]
+    found: dict[str, float] = {}
+    for kind in dict.fromkeys(rung.kind for rung in rungs if rung.kind != _CLEAN):
+        ladder = [(rung.level, value) for rung, value in zip(rungs, raw, strict=True) if rung.kind == kind]
+        levels, values = zip(*ladder, strict=True)
+        found[kind] = spearman([0] * len(clean) + list(levels), clean + list(values))
+    return found
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return Spearman's rank correlation, ties at their mean rank; 0 where one side is constant.
+
+    Raises:
+        ValueError: the lengths differ.
+
+    Source: definition: Pearson's correlation of the ranks.
+
+    Example:
+        >>> spearman([0, 1, 2, 3], [9.0, 7.0, 5.0, 1.0])
+        -1.0
+    """
+    import numpy as np
+
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} values cannot be paired")
+    left, right = (_ranks(values) - (len(values) - 1) / 2 for values in (first, second))
+    size = float(np.sqrt((left @ left) * (right @ right)))
+    return float(left @ right) / size if size > 0 else 0.0
+
+
+def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """Ranks from 0; equal values share their mean rank."""
+    import numpy as np
+
+    array = np.asarray(values, dtype=np.float64)
+    below = (array[:, None] > array[None, :]).sum(axis=1)
+    equal = (array[:, None] == array[None, :]).sum(axis=1)
+    return np.asarray(below + (equal - 1) / 2, dtype=np.float64)
+
+
+def ladder_table(rungs: Sequence[Rung], scores: Sequence[Score], *, ascii_only: bool = False) -> Table:
+    """Lay out the ladder: distortion, level, parameter, score, a bar from 0 to 100."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from w2svqa.report.terminal import bar, interval, plain_box
+
+    table = Table(box=plain_box(ascii_only), header_style="bold")
+    for name in ("distortion", "level", "parameter", "score [90 %]", ""):
+        table.add_column(name, no_wrap=True)
+    for rung, score in zip(rungs, scores, strict=True):
+        cells = (rung.kind, str(rung.level), rung.parameter, interval(score), bar(score.value or 0.0, ascii_only))
+        table.add_row(*map(Text, cells))
+    return table
+
+
+@contextmanager
+def _working_folder(folder: Path | None, *, keep: bool) -> Iterator[Path]:
+    if folder is None and not keep:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as temporary:
+            yield Path(temporary)
+        return
+    place = Path(tempfile.mkdtemp(prefix=_PREFIX)) if folder is None else folder
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the folder cannot be made: {error.strerror}", path=place, remedy="choose another --folder"
+        ) from None
+    yield place
+    exits.note(f"the clips are in {place}")
+
+
+def _rung_count() -> int:
+    from w2svqa.distort import SIMULATORS
+
+    return 1 + sum(len(simulator.levels) for simulator in SIMULATORS.values())

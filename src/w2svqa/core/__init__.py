@@ -1,0 +1,1 @@
+"""The nouns everything shares: records, protocols, errors, configuration, storage. No torch."""

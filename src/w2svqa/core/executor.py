@@ -1,0 +1,243 @@
+"""Mapping a function over many items, here or in other processes, so that no item can bring the others down.
+
+An item that fails is tried again unless the failure is one of :mod:`w2svqa.core.errors`, which another try would not
+change. A worker process that dies takes at most its own item with it: what was under way is tried once more, each item
+alone in a fresh process, and the one that kills it again comes out as an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Generic, Protocol, TypeVar
+
+from w2svqa.core.attempts import Reply, attempt
+from w2svqa.core.errors import ConfigError, W2SVQAError
+
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT")
+ValueT_co = TypeVar("ValueT_co", covariant=True)
+
+Progress = Callable[[int], None]
+"""Called with the number of items finished so far, failed ones included, before each outcome is handed on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome(Generic[ValueT_co]):
+    """What became of one item.
+
+    Attributes:
+        index: position of the item in the input, from 0.
+        key: its name.
+        value: what the function returned; ``None`` on error.
+        error: why there is no value; ``None`` if there is one.
+    """
+
+    index: int
+    key: str
+    value: ValueT_co | None = None
+    error: W2SVQAError | None = None
+
+
+class Executor(Protocol):
+    """Runs a function over items; which machine or process does it is the executor's affair."""
+
+    @property
+    def workers(self) -> int:
+        """How many items are worked on at a time."""
+        ...
+
+    def map(
+        self,
+        function: Callable[[ItemT], ValueT],
+        items: Iterable[ItemT],
+        *,
+        key: Callable[[ItemT], str] = str,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome[ValueT]]:
+        """Yield one outcome per item, as they finish.
+
+        Items are taken from the input only when a worker is free, and a worker gets its next one only when the caller
+        asks for the outcome after the one it was handed: so a caller that records each outcome at once loses, killed at
+        any moment, at most one item per worker.
+
+        Args:
+            function: for processes: importable by its name, as are its items and values.
+            items: may be endless.
+            key: the name of an item.
+            progress: called before each outcome is handed on.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(Generic[ItemT]):
+    index: int
+    key: str
+    item: ItemT
+
+
+class SerialExecutor:
+    """One item after the other in this process.
+
+    Args:
+        initializer: called once before the first item, as in each worker of :class:`ProcessExecutor`.
+        initargs: its arguments.
+        retries: further tries of an item after a failure that is none of this package's errors.
+
+    Example:
+        >>> [outcome.value for outcome in SerialExecutor().map(abs, [-1, 2])]
+        [1, 2]
+    """
+
+    def __init__(
+        self, *, initializer: Callable[..., object] | None = None, initargs: tuple[Any, ...] = (), retries: int = 1
+    ) -> None:
+        self._initializer = initializer
+        self._initargs = initargs
+        self._retries = retries
+
+    @property
+    def workers(self) -> int:
+        """One."""
+        return 1
+
+    def map(
+        self,
+        function: Callable[[ItemT], ValueT],
+        items: Iterable[ItemT],
+        *,
+        key: Callable[[ItemT], str] = str,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome[ValueT]]:
+        """Yield one outcome per item, in their order; see :meth:`Executor.map`."""
+        if self._initializer is not None:
+            self._initializer(*self._initargs)
+            self._initializer = None
+        for index, item in enumerate(items):
+            reply = attempt(function, item, self._retries)
+            if progress is not None:
+                progress(index + 1)
+            yield Outcome(index=index, key=key(item), value=reply.value, error=reply.error)
+
+
+class ProcessExecutor:
+    """Several processes on this machine, each started afresh (spawned), so that it shares no state with this one.
+
+    The processes ignore Ctrl-C: it interrupts the caller, who stops them. They end with the caller, however it ends.
+
+    Args:
+        workers: number of processes.
+        initializer: called once in each of them, to load a model for example; importable by its name.
+        initargs: its arguments.
+        retries: further tries of an item after a failure that is none of this package's errors.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        initializer: Callable[..., object] | None = None,
+        initargs: tuple[Any, ...] = (),
+        retries: int = 1,
+    ) -> None:
+        self._workers = workers
+        self._start = (initializer, initargs)
+        self._retries = retries
+
+    @property
+    def workers(self) -> int:
+        """The number of processes."""
+        return self._workers
+
+    def map(
+        self,
+        function: Callable[[ItemT], ValueT],
+        items: Iterable[ItemT],
+        *,
+        key: Callable[[ItemT], str] = str,
+        progress: Progress | None = None,
+    ) -> Iterator[Outcome[ValueT]]:
+        """Yield one outcome per item, as they finish; see :meth:`Executor.map`.
+
+        Raises:
+            W2SVQAError: a worker could not be started, or ``initializer`` failed in it.
+        """
+        tasks = (_Task(index, key(item), item) for index, item in enumerate(items))
+        outcomes = self._outcomes(function, tasks)
+        try:
+            for finished, outcome in enumerate(outcomes, start=1):
+                if progress is not None:
+                    progress(finished)
+                yield outcome
+        finally:
+            outcomes.close()
+
+    def _outcomes(
+        self, function: Callable[[ItemT], ValueT], tasks: Iterator[_Task[ItemT]]
+    ) -> Generator[Outcome[ValueT], None, None]:
+        while suspects := (yield from self._until_death(function, tasks, self._workers)):
+            for suspect in suspects:
+                if (yield from self._until_death(function, iter([suspect]), 1)):
+                    yield _poisonous(suspect)
+
+    def _until_death(
+        self, function: Callable[[ItemT], ValueT], tasks: Iterator[_Task[ItemT]], workers: int
+    ) -> Generator[Outcome[ValueT], None, list[_Task[ItemT]]]:
+        """Work until nothing is left or a process dies; return what was under way then, any of it the cause."""
+        first = list(islice(tasks, workers))
+        if not first:
+            return []
+        from w2svqa.core.workers import Pool  # here, because multiprocessing is slow to import and often not needed
+
+        pool: Pool[_Task[ItemT], ItemT, ValueT] = Pool(len(first), function, self._retries, *self._start)
+        with pool:
+            for task in first:
+                pool.start(task, task.item)
+            while pool.busy:
+                for task, reply in pool.finished():
+                    yield _outcome(task, reply)
+                    for following in islice(tasks, 0 if pool.suspects else 1):
+                        pool.start(following, following.item)
+        return pool.suspects
+
+
+def _outcome(task: _Task[ItemT], reply: Reply[ValueT]) -> Outcome[ValueT]:
+    if reply.fatal and reply.error is not None:
+        raise reply.error
+    return Outcome(index=task.index, key=task.key, value=reply.value, error=reply.error)
+
+
+def _poisonous(task: _Task[ItemT]) -> Outcome[Any]:
+    error = W2SVQAError(
+        "the worker process died twice while it was at this item",
+        path=task.key,
+        remedy="out of memory, or a crash in a codec: leave it out, or give the process more memory",
+    )
+    return Outcome(index=task.index, key=task.key, error=error)
+
+
+def make_executor(
+    workers: int,
+    *,
+    initializer: Callable[..., object] | None = None,
+    initargs: tuple[Any, ...] = (),
+    retries: int = 1,
+) -> Executor:
+    """Return a serial executor for one worker, processes for more.
+
+    Args:
+        workers: how many items are worked on at a time.
+        initializer: called once per worker.
+        initargs: its arguments.
+        retries: further tries of an item after a failure that is none of this package's errors.
+
+    Raises:
+        ConfigError: ``workers`` is less than one.
+    """
+    if workers < 1:
+        raise ConfigError(f"{workers} workers", remedy="ask for 1 or more")
+    if workers == 1:
+        return SerialExecutor(initializer=initializer, initargs=initargs, retries=retries)
+    return ProcessExecutor(workers, initializer=initializer, initargs=initargs, retries=retries)

@@ -1,0 +1,85 @@
+"""The contracts by which the parts meet: a clip, a student, a teacher's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2svqa.core.records import Chunk, ClipSpec, MediaInfo, Reason, Tokens
+
+
+@runtime_checkable
+class Clip(Protocol):
+    """A video or still image, decoded once, as a stream of one-second chunks in bounded memory."""
+
+    @property
+    def info(self) -> MediaInfo:
+        """What is known about the file."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """How the file was read where that matters; complete once :meth:`chunks` has ended."""
+        ...
+
+    @property
+    def problem(self) -> str | None:
+        """Why only part of the file decoded; ``None`` if all of it did. Final once :meth:`chunks` has ended."""
+        ...
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Decode from the start and yield chunks in time order; at least one.
+
+        Raises:
+            MediaError: nothing could be decoded.
+        """
+        ...
+
+
+@runtime_checkable
+class Student(Protocol):
+    """A model that compares two videos. Everything above it (anchors, scores, mining) knows only this."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, such as ``"compact-1"``."""
+        ...
+
+    @property
+    def clip_spec(self) -> ClipSpec:
+        """What it wants to see besides key frames."""
+        ...
+
+    @property
+    def antisymmetric(self) -> bool:
+        """Whether exchanging first and second always reverses the five logits, so that one order is enough."""
+        ...
+
+    def encode(self, chunks: Iterable[Chunk]) -> Tokens:
+        """Return the tokens of a video, float32 ``(chunks, ...)``; once per video, cacheable.
+
+        ``encode(chunks)[k:k + 1]`` are the tokens of second ``k`` alone.
+        """
+        ...
+
+    def judge(self, first: Sequence[Tokens], second: Sequence[Tokens]) -> NDArray[np.float64]:
+        """Return five logits per pair, float64 ``(pairs, 5)``: the level of ``second[i]`` relative to ``first[i]``.
+
+        The order is that of :data:`w2svqa.core.levels.LEVELS`: inferior to superior.
+
+        Raises:
+            ValueError: the two sequences differ in length.
+        """
+        ...
+
+
+@runtime_checkable
+class Diagnostician(Protocol):
+    """A student that can also say what is wrong."""
+
+    def diagnose(self, tokens: Tokens) -> tuple[Reason, ...]:
+        """Return the likely distortions of a video, most probable first; empty for a clean one."""
+        ...

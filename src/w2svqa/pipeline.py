@@ -1,0 +1,240 @@
+"""The whole loop in code: ingest -> distort -> pair -> train -> export, each stage resumed or skipped.
+
+```
+runs/NAME/
+├── run.json      the effective configuration; another one is refused
+├── clips/        table of the sources            (ingest)
+├── versions/     table and views of severities   (distort)
+├── pairs/        table of pairs with levels      (pair)
+├── train/        checkpoint and log              (train)
+└── bundle/       the student                     (export)
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from w2svqa.core.config import config_hash, difference, from_mapping, load_config, to_mapping
+from w2svqa.core.errors import ConfigError, StoreError, StrPath
+from w2svqa.core.executor import make_executor
+from w2svqa.core.extras import require
+from w2svqa.core.files import atomic_write, hold, sha256_file
+from w2svqa.core.journal import Journal
+from w2svqa.core.rows import ClipRow, PairRow, VersionRow
+from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_artifact
+from w2svqa.stages.distort import DistortConfig, distort_clip
+from w2svqa.stages.export import ExportConfig, export
+from w2svqa.stages.ingest import IngestConfig, ingest
+from w2svqa.stages.pair import PairConfig, make_pairs
+from w2svqa.stages.train import TrainConfig, train
+
+Progress = Callable[[str, int, int, str], None]
+"""Called as ``progress(stage, done, total, text)``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """A whole run.
+
+    Attributes:
+        name: of the run and of the student it makes.
+        seed: fixes every random choice.
+        ingest: which videos.
+        distort: which distortions.
+        pair: which pairs.
+        train: how the student is trained.
+        export: how anchors and scale are chosen.
+    """
+
+    name: str
+    seed: int = 0
+    ingest: IngestConfig = field(default_factory=IngestConfig)
+    distort: DistortConfig = field(default_factory=DistortConfig)
+    pair: PairConfig = field(default_factory=PairConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What every stage needs to know."""
+
+    config: RunConfig
+    folder: Path
+    workers: int
+    progress: Progress
+
+
+def run(
+    config_path: StrPath,
+    *,
+    output: StrPath | None = None,
+    workers: int = 1,
+    progress: Progress = lambda stage, done, total, text: None,  # noqa: ARG005 (the names are the interface)
+) -> Path:
+    """Run the whole loop, or what is left of it, and return the folder of the new bundle.
+
+    Killed at any moment, the same call goes on where it stopped: finished stages are skipped, a clip is distorted once,
+    training resumes from its last checkpoint.
+
+    Args:
+        config_path: a YAML file with a :class:`RunConfig`.
+        output: folder of the run; ``runs/NAME`` if not given.
+        workers: processes for the distort stage.
+        progress: called as things get done.
+
+    Raises:
+        ConfigError: the configuration is wrong, or the folder belongs to another one.
+        StoreError: another process works in the folder, or something in it is damaged or cannot be written.
+        MissingExtraError: the extra ``train`` is not installed.
+    """
+    for module in ("torch", "pyarrow", "safetensors", "onnxscript"):
+        require(module, extra="train")
+    config = load_config(config_path, RunConfig)
+    folder = Path("runs") / config.name if output is None else Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold(folder):
+        _claim(folder, config)
+        return _stages(_Run(config=config, folder=folder, workers=workers, progress=progress))
+
+
+def _claim(folder: Path, config: RunConfig) -> None:
+    """Write the effective configuration, or refuse a folder that has another."""
+    path = folder / "run.json"
+    if path.exists():
+        lines = difference(json.loads(path.read_text(encoding="utf-8")), to_mapping(config))
+        if lines:
+            raise ConfigError(
+                f"the run was started with another configuration: {'; '.join(lines)}",
+                path=folder,
+                remedy="choose another --output, or delete this folder",
+            )
+    with atomic_write(path) as file:
+        file.write(json.dumps(to_mapping(config), indent=1).encode())
+
+
+def _stages(run: _Run) -> Path:
+    clips = _ingest(run)
+    versions = _distort(run, clips)
+    pairs = _pair(run, versions)
+    model = train(
+        versions,
+        pairs,
+        run.config.train,
+        run.folder / "train",
+        views_folder=run.folder / "versions",
+        kinds=run.config.distort.kinds,
+        seed=run.config.seed,
+        progress=partial(run.progress, "train"),
+    )
+    return export(
+        model,
+        clips,
+        versions,
+        run.config.export,
+        run.folder / "bundle",
+        views_folder=run.folder / "versions",
+        name=run.config.name,
+        seed=run.config.seed,
+        facts={"pairs": _shares(pairs), "config": to_mapping(run.config)},
+        progress=partial(run.progress, "export"),
+    )
+
+
+def _ingest(run: _Run) -> list[ClipRow]:
+    folder = run.folder / "clips"
+    config, seed = run.config.ingest, run.config.seed
+    inputs = {
+        source.manifest: sha256_file(source.manifest) for source in config.sources if Path(source.manifest).exists()
+    }
+    if not is_complete(folder, fingerprint("clips", config, inputs, seed=seed)):
+        found = ingest(config, folder, seed=seed)
+        refused = dict(found.refused)
+        write_artifact(
+            folder,
+            found.clips,
+            ClipRow,
+            kind="clips",
+            config=config,
+            inputs=inputs,
+            seed=seed,
+            extra={"refused": refused},
+        )
+        for path, reason in found.refused:
+            run.progress("ingest", len(found.clips), len(found.clips), f"left out {path}: {reason}")
+    rows = read_artifact(folder, ClipRow, kind="clips").rows
+    run.progress("ingest", len(rows), len(rows), f"{len(rows)} clips")
+    return rows
+
+
+def _distort(run: _Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
+    folder = run.folder / "versions"
+    config, seed = run.config.distort, run.config.seed
+    inputs = {"clips": config_hash({row.clip_id: row.split for row in clips})}
+    expected = fingerprint("versions", config, inputs, seed=seed)
+    if not is_complete(folder, expected):
+        made, failed = _distort_missing(run, clips, folder, fingerprint("versions", config, seed=seed))
+        rows = [row for clip in clips for row in made.get(clip.clip_id, [])]
+        write_artifact(
+            folder, rows, VersionRow, kind="versions", config=config, inputs=inputs, seed=seed, extra={"failed": failed}
+        )
+    rows = read_artifact(folder, VersionRow, kind="versions").rows
+    run.progress(
+        "distort", len(clips), len(clips), f"{len(rows)} versions of {len({row.clip_id for row in rows})} clips"
+    )
+    return rows
+
+
+def _distort_missing(
+    run: _Run, clips: Sequence[ClipRow], folder: Path, print_: str
+) -> tuple[dict[str, list[VersionRow]], dict[str, object]]:
+    """Distort the clips that the journal does not have; return all rows by clip, and the clips that failed."""
+    work = partial(distort_clip, config=run.config.distort, folder=folder, seed=run.config.seed)
+    failed: dict[str, object] = {}
+    with Journal(folder / "journal.jsonl", fingerprint=print_) as journal:
+        missing = [clip for clip in clips if clip.clip_id not in journal.finished]
+        outcomes = make_executor(run.workers).map(work, missing, key=lambda clip: clip.name)
+        for done, outcome in enumerate(outcomes, start=1):
+            clip = missing[outcome.index]
+            if outcome.value is None:
+                failed[clip.path] = str(outcome.error)
+            else:
+                journal.add(clip.clip_id, [to_mapping(row) for row in outcome.value])
+            run.progress("distort", len(clips) - len(missing) + done, len(clips), clip.name)
+        rows = {key: [from_mapping(VersionRow, row) for row in _rows(value)] for key, value in journal.finished.items()}
+    return rows, failed
+
+
+def _rows(value: object) -> list[Mapping[str, object]]:
+    if not isinstance(value, list):
+        raise StoreError(
+            f"the journal holds {value!r} instead of rows", remedy="delete the folder 'versions' of the run"
+        )
+    return value
+
+
+def _pair(run: _Run, versions: Sequence[VersionRow]) -> list[PairRow]:
+    folder = run.folder / "pairs"
+    config, seed = run.config.pair, run.config.seed
+    inputs = {"versions": config_hash([row.version_id for row in versions])}
+    if not is_complete(folder, fingerprint("pairs", config, inputs, seed=seed)):
+        pairs = make_pairs(versions, config, split="train", seed=seed)
+        if not pairs:
+            raise ConfigError("there is nothing to train on: no training clip has two severities", remedy="add clips")
+        write_artifact(
+            folder, pairs, PairRow, kind="pairs", config=config, inputs=inputs, seed=seed, extra=_shares(pairs)
+        )
+    rows = read_artifact(folder, PairRow, kind="pairs").rows
+    shares = ", ".join(f"{count} {origin}" for origin, count in _shares(rows).items())
+    run.progress("pair", len(rows), len(rows), f"{len(rows)} pairs: {shares}")
+    return rows
+
+
+def _shares(pairs: Sequence[PairRow]) -> dict[str, int]:
+    return dict(sorted(Counter(pair.origin for pair in pairs).items()))

@@ -1,0 +1,274 @@
+"""student -> scale: anchors chosen by the program, what 0 and 100 mean, and an interval whose coverage was measured.
+
+Everything here uses the student as it ships, on contents it was not trained on. The ``anchor`` split gives the
+anchors; one half of the contents of the ``calibration`` split fits temperature, scale and interval, the other half measures them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2svqa.core.errors import ConfigError
+from w2svqa.core.random import generator
+from w2svqa.core.records import Tokens
+from w2svqa.core.rows import Split, VersionRow
+from w2svqa.preference.anchors import Anchor, choose_anchors, locate_candidates
+from w2svqa.preference.calibrate import Coverage, coverage, fit_scale, fit_temperature, fit_vote_weight, held
+from w2svqa.preference.judge import AnchoredJudge
+from w2svqa.preference.scale import Scale
+from w2svqa.preference.soft import judge_pieces, preference_matrix
+from w2svqa.preference.thurstone import place_anchors
+from w2svqa.stages.pair import PairConfig, make_pairs
+from w2svqa.students.runtime import CompactStudent
+
+Floats = NDArray[np.float64]
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrateConfig:
+    """How anchors and scale are made.
+
+    Attributes:
+        anchors: how many.
+        candidates: at most so many versions are considered as anchors (the cost grows with the cube).
+        interval_level: share of the targets that the interval shall hold.
+    """
+
+    anchors: int = 5
+    candidates: int = 300
+    interval_level: float = 0.90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Encoded:
+    """A version and its tokens."""
+
+    row: VersionRow
+    tokens: Tokens
+
+    @property
+    def halves(self) -> tuple[Tokens, Tokens]:
+        """Even and odd seconds."""
+        return self.tokens[0::2], self.tokens[1::2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Calibrated:
+    """What a bundle needs beside the networks.
+
+    Attributes:
+        anchors: the chosen versions, worst first.
+        reasons: why each was chosen.
+        tokens: of each anchor.
+        preferences: ``(anchors, anchors)``, at the scale's temperature.
+        scale: for scoring.
+        coverage: of the interval, on contents that nothing was fitted on.
+        figures: how the student does on those contents, with N.
+    """
+
+    anchors: tuple[VersionRow, ...]
+    reasons: tuple[str, ...]
+    tokens: tuple[Tokens, ...]
+    preferences: Floats
+    scale: Scale
+    coverage: Coverage
+    figures: dict[str, object]
+
+
+def calibrate(
+    student: CompactStudent,
+    versions: Sequence[VersionRow],
+    config: CalibrateConfig,
+    *,
+    views_folder: Path,
+    stills: frozenset[str],
+    seed: int,
+    progress: Progress,
+) -> Calibrated:
+    """Choose anchors and fit the scale of a student.
+
+    Args:
+        student: as it ships.
+        versions: rows of the distort stage, all splits.
+        config: how many anchors, which interval.
+        views_folder: of the distort stage.
+        stills: clip ids of photographs; they are no anchors.
+        seed: draws the candidates and the resamples of the coverage.
+        progress: called as ``progress(done, total, text)``.
+
+    Raises:
+        ConfigError: the held-out splits have too few clips.
+    """
+    wanted = [row for row in versions if row.split != "train"]
+    encoded: dict[Split, list[Encoded]] = defaultdict(list)
+    for done, row in enumerate(wanted, start=1):
+        views = np.load(views_folder / row.views, mmap_mode="r", allow_pickle=False)[row.row]
+        encoded[row.split].append(Encoded(row=row, tokens=student.encode_views(views)))
+        progress(done, len(wanted), "encoding held-out versions")
+    candidates = [item for item in encoded["anchor"] if item.row.clip_id not in stills]
+    fitting, measuring = _halves(encoded["calibration"])
+    _require(candidates, fitting, measuring, config)
+    temperature = _temperature(student, fitting, seed)
+    chosen, anchors = _anchors(student, candidates, temperature, config, seed)
+    matrix = preference_matrix(student, [item.tokens for item in anchors], temperature)
+    first = Scale(
+        anchor_positions=tuple(place_anchors(matrix).tolist()),
+        latent_zero=-1,
+        latent_hundred=1,
+        temperature=temperature,
+    )
+    tokens = tuple(item.tokens for item in anchors)
+    scale, limited = _fit(student, tokens, first, fitting, config)
+    judge = AnchoredJudge(student, tokens, scale)
+    measured = _measure(judge, measuring, seed)
+    return Calibrated(
+        anchors=tuple(item.row for item in anchors),
+        reasons=tuple(anchor.reason for anchor in chosen),
+        tokens=tokens,
+        preferences=matrix,
+        scale=scale,
+        coverage=measured,
+        figures={
+            **figures(judge, measuring),
+            "interval_at_limit": limited,
+            "scale_contents": len({item.row.clip_id for item in fitting}),
+        },
+    )
+
+
+def figures(judge: AnchoredJudge, items: Sequence[Encoded]) -> dict[str, object]:
+    """Return how scores order the severities of held-out contents, per kind and overall, with N.
+
+    ``pair_accuracy``: share of severity pairs more than one step apart that the raw scores order right.
+    ``within``: mean Spearman correlation of step and falling raw score, over contents, per kind (-1 to 1; 1 is best).
+    """
+    raw = judge.score([item.tokens for item in items]).raw
+    ladders: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
+    kinds = sorted({item.row.kind for item in items} - {"none"})
+    for item, value in zip(items, raw.tolist(), strict=True):
+        if item.row.kind != "none":
+            ladders[item.row.kind, item.row.clip_id].append((item.row.level, value))
+        elif item.row.primary:
+            for kind in kinds:
+                ladders[kind, item.row.clip_id].append((0, value))
+    right = [
+        better > worse
+        for ladder in ladders.values()
+        for step, (_, better) in enumerate(sorted(ladder))
+        for _, worse in sorted(ladder)[step + 2 :]
+    ]
+    within = {
+        kind: [_order(ladder) for (name, _), ladder in ladders.items() if name == kind and len(ladder) > 1]
+        for kind in kinds
+    }
+    return {
+        "pair_accuracy": float(np.mean(right)) if right else None,
+        "pairs": len(right),
+        "within": {kind: float(np.mean(values)) for kind, values in within.items() if values},
+        "contents": len({item.row.clip_id for item in items}),
+        "versions": len(items),
+    }
+
+
+def _order(ladder: Sequence[tuple[int, float]]) -> float:
+    """Spearman's correlation of step and falling score; raw scores have no ties."""
+    values = [value for _, value in sorted(ladder)]
+    ranks = np.argsort(np.argsort(values)).astype(np.float64)
+    steps = np.arange(len(values), dtype=np.float64)
+    return -float(np.corrcoef(steps, ranks)[0, 1])
+
+
+def _halves(items: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+    """Split by content: every other clip id."""
+    contents = sorted({item.row.clip_id for item in items})
+    fitting = set(contents[0::2])
+    return [item for item in items if item.row.clip_id in fitting], [
+        item for item in items if item.row.clip_id not in fitting
+    ]
+
+
+def _require(
+    candidates: Sequence[Encoded], fitting: Sequence[Encoded], measuring: Sequence[Encoded], config: CalibrateConfig
+) -> None:
+    if len(candidates) < max(2, config.anchors):
+        raise ConfigError(
+            f"the anchor split has {len(candidates)} versions of clips for {config.anchors} anchors",
+            remedy="raise ingest.anchor_share or add sources",
+        )
+    for items in (fitting, measuring):
+        if not any(len(item.tokens) > 1 for item in items) or not any(
+            item.row.primary and item.row.kind == "none" for item in items
+        ):
+            raise ConfigError(
+                "the calibration split has too few clips: each half needs a primary and a clip of two seconds",
+                remedy="raise ingest.calibration_share or add sources",
+            )
+
+
+def _temperature(student: CompactStudent, items: Sequence[Encoded], seed: int) -> float:
+    tokens = {item.row.version_id: item.tokens for item in items}
+    pairs = make_pairs([item.row for item in items], PairConfig(), split="calibration", seed=seed)
+    logits = judge_pieces(student, [tokens[pair.first] for pair in pairs], [tokens[pair.second] for pair in pairs])
+    return fit_temperature(logits, np.array([pair.level for pair in pairs]))
+
+
+def _anchors(
+    student: CompactStudent, items: Sequence[Encoded], temperature: float, config: CalibrateConfig, seed: int
+) -> tuple[tuple[Anchor, ...], list[Encoded]]:
+    drawn = generator(seed, "candidates").permutation(len(items))[: config.candidates].tolist()
+    candidates = [items[index] for index in sorted(drawn)]
+    located = locate_candidates(preference_matrix(student, [item.tokens for item in candidates], temperature))
+    names = [item.row.version_id for item in candidates]
+    chosen = choose_anchors(names, located.latent, located.misfit, count=config.anchors)
+    return chosen, [candidates[anchor.index] for anchor in chosen]
+
+
+def _fit(
+    student: CompactStudent, anchors: Sequence[Tokens], first: Scale, items: Sequence[Encoded], config: CalibrateConfig
+) -> tuple[Scale, bool]:
+    """Fit the weight of a vote, then the meaning of 0 and 100 with it."""
+    judge = AnchoredJudge(student, anchors, first)
+    long = [item for item in items if len(item.tokens) > 1]
+    scored, target = (judge.log_odds([item.halves[side] for item in long]) for side in (0, 1))
+    contents = [item.row.clip_id for item in long]
+    weight = fit_vote_weight(scored, first.anchor_positions, target, level=config.interval_level, contents=contents)
+    weighted = Scale(
+        anchor_positions=first.anchor_positions,
+        latent_zero=-1,
+        latent_hundred=1,
+        temperature=first.temperature,
+        vote_weight=weight.weight,
+        interval_level=config.interval_level,
+    )
+    latent = AnchoredJudge(student, anchors, weighted).place([item.tokens for item in items]).latent
+    rows = [item.row for item in items]
+    zero, hundred = fit_scale(latent[[row.severity == 1 for row in rows]], latent[[_is_clean(row) for row in rows]])
+    scale = Scale(
+        anchor_positions=weighted.anchor_positions,
+        latent_zero=zero,
+        latent_hundred=hundred,
+        temperature=weighted.temperature,
+        vote_weight=weighted.vote_weight,
+        interval_level=weighted.interval_level,
+    )
+    return scale, weight.at_limit
+
+
+def _is_clean(row: VersionRow) -> bool:
+    return row.primary and row.kind == "none"
+
+
+def _measure(judge: AnchoredJudge, items: Sequence[Encoded], seed: int) -> Coverage:
+    """Coverage on fresh contents: does the interval of the even seconds hold the score of the odd ones?"""
+    long = [item for item in items if len(item.tokens) > 1]
+    scored, target = (judge.place([item.halves[side] for item in long]) for side in (0, 1))
+    contents = [item.row.clip_id for item in long]
+    holds = held(scored, target.latent, judge.scale.interval_factor)
+    return coverage(holds, contents=contents, generator=generator(seed, "coverage"))

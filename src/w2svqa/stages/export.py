@@ -1,0 +1,118 @@
+"""student -> bundle: networks, anchors, scale and card in one folder, put in place all at once."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from w2svqa import __version__
+from w2svqa.core.rows import ClipRow, VersionRow
+from w2svqa.stages.calibrate import CalibrateConfig, Calibrated, Progress, calibrate
+from w2svqa.students.bundle import load_bundle, write_anchors, write_card
+from w2svqa.students.compact import CompactModel
+from w2svqa.students.onnx_export import check_parity, export_onnx
+from w2svqa.students.runtime import CompactStudent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportConfig:
+    """How a bundle is made.
+
+    Attributes:
+        calibrate: anchors and scale.
+        description: one sentence for the card.
+        weaknesses: what the student cannot do, for the card.
+    """
+
+    calibrate: CalibrateConfig = field(default_factory=CalibrateConfig)
+    description: str = ""
+    weaknesses: tuple[str, ...] = ()
+
+
+def export(
+    model: CompactModel,
+    clips: Sequence[ClipRow],
+    versions: Sequence[VersionRow],
+    config: ExportConfig,
+    target: Path,
+    *,
+    views_folder: Path,
+    name: str,
+    seed: int,
+    facts: Mapping[str, object],
+    progress: Progress,
+) -> Path:
+    """Write the bundle of a trained student and return its folder.
+
+    Args:
+        model: in evaluation mode.
+        clips: rows of the ingest stage.
+        versions: rows of the distort stage.
+        config: anchors, scale and texts.
+        target: folder of the bundle; one that is there is replaced when the new one is complete.
+        views_folder: of the distort stage.
+        name: of the student.
+        seed: for the calibration.
+        facts: further entries of the card.
+        progress: called as ``progress(done, total, text)``.
+
+    Raises:
+        BundleError: ONNX and PyTorch differ.
+        ConfigError: the held-out splits have too few clips.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".bundle-"))
+    try:
+        export_onnx(model, scratch)
+        student = CompactStudent(scratch, name=name, kinds=model.config.kinds)
+        difference = check_parity(model, student)
+        stills = frozenset(clip.clip_id for clip in clips if clip.is_still)
+        made = calibrate(
+            student, versions, config.calibrate, views_folder=views_folder, stills=stills, seed=seed, progress=progress
+        )
+        write_anchors(scratch, made.tokens, made.preferences)
+        write_card(scratch, _card(model, clips, config, made, name) | {"onnx_difference": difference} | dict(facts))
+        load_bundle(scratch)
+        shutil.rmtree(target, ignore_errors=True)
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return target
+
+
+def _card(
+    model: CompactModel, clips: Sequence[ClipRow], config: ExportConfig, made: Calibrated, name: str
+) -> dict[str, object]:
+    by_id = {clip.clip_id: clip for clip in clips}
+    return {
+        "name": name,
+        "student": "compact",
+        "w2svqa": __version__,
+        "description": config.description,
+        "weaknesses": list(config.weaknesses),
+        "kinds": list(model.config.kinds),
+        "model": asdict(model.config),
+        "scale": made.scale.to_dict(),
+        "anchors": [
+            {**_origin(by_id[row.clip_id]), "kind": row.kind, "level": row.level, "reason": reason}
+            for row, reason in zip(made.anchors, made.reasons, strict=True)
+        ],
+        "coverage": {
+            "target": "the score of the odd seconds of the same version, from its even seconds; contents not fitted on",
+            **asdict(made.coverage),
+        },
+        "figures": made.figures,
+        "data": {
+            "splits": dict(sorted(Counter(clip.split for clip in clips).items())),
+            "licenses": dict(sorted(Counter(clip.license for clip in clips).items())),
+            "clips": [{**_origin(clip), "split": clip.split} for clip in clips],
+        },
+    }
+
+
+def _origin(clip: ClipRow) -> dict[str, str]:
+    return {"name": clip.name, "source": clip.source, "license": clip.license, "sha256_16": clip.clip_id}

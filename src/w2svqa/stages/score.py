@@ -1,0 +1,379 @@
+"""Score and compare videos with a student bundle: decode, encode, judge against the anchors, place on the scale."""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeVar
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from w2svqa.core.errors import BundleError, ConfigError, StrPath, W2SVQAError, printable
+from w2svqa.core.executor import ProcessExecutor
+from w2svqa.core.levels import LEVELS
+from w2svqa.core.protocols import Clip, Diagnostician
+from w2svqa.core.records import Chunk, Comparison, Reason, Score, Status, Tokens
+from w2svqa.preference.judge import AnchoredJudge
+from w2svqa.preference.scale import Scale
+from w2svqa.preference.soft import judge_both, preferences
+from w2svqa.students.bundle import Bundle, load_bundle
+from w2svqa.video.decode import open_clip
+
+_Item = TypeVar("_Item")
+
+Rows = Generator[tuple[int, Score], None, None]
+"""Pairs of an index and a row; closing it stops what is under way."""
+
+_READ_AHEAD: Final = 1
+"""Chunks that wait between decoder and student; with one in each hand, at most three are in memory."""
+
+
+class Scorer:
+    """Scores and compares files with one student.
+
+    A file gets the same score alone, in a batch, and with any number of workers.
+
+    Args:
+        bundle: a student with its anchors and scale, from :func:`w2svqa.students.bundle.load_bundle`.
+
+    Raises:
+        BundleError: the bundle's scale cannot be used.
+
+    Example:
+        >>> import tempfile
+        >>> from w2svqa.video.scene import write_scene
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_scene(f"{folder}/clip.mkv", width=160, height=96, seconds=2, fps=5)
+        ...     result = Scorer.load().score(f"{folder}/clip.mkv")
+        >>> result.status, result.low <= result.value <= result.high, len(result.seconds)
+        ('ok', True, 2)
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        try:
+            scale = Scale.from_dict(bundle.scale_mapping)
+            self._judge = AnchoredJudge(bundle.student, bundle.anchors, scale)
+        except ValueError as error:
+            raise BundleError(
+                f"its scale cannot be used: {error}", path=bundle.folder, remedy="export the bundle again"
+            ) from None
+        self._bundle = bundle
+        self._source: _Source = _Source(bundle=bundle)
+
+    @classmethod
+    def load(cls, student: StrPath | None = None) -> Scorer:
+        """Load a student bundle.
+
+        Args:
+            student: name of a shipped student or a bundle's folder; ``None`` for the compact student that ships inside
+                the package.
+
+        Raises:
+            BundleError: there is no such bundle, or it is damaged, incomplete or from another version.
+        """
+        scorer = cls(load_bundle(student))
+        # by name, because a loaded network cannot be sent to another process
+        scorer._source = _Source(student=student)
+        return scorer
+
+    @property
+    def name(self) -> str:
+        """Name and version of the student."""
+        return self._bundle.student.name
+
+    def score(self, path: StrPath) -> Score:
+        """Score one video or still image.
+
+        Args:
+            path: a local file.
+
+        Returns:
+            The score with its interval, the score of each second, likely distortions; status ``"partial"`` with a
+            message where only a part of the file decoded.
+
+        Raises:
+            InputError: the file is missing, unreadable, refused or no video or image.
+        """
+        seen = self._watch(path)
+        tokens = seen.tokens
+        # the whole and each second against the same anchors, in one batch
+        batch = self._judge.score([tokens, *(tokens[second : second + 1] for second in range(len(tokens)))])
+        value, *seconds = batch.value.tolist()
+        return Score(
+            path=seen.path,
+            status=seen.status,
+            value=value,
+            low=float(batch.low[0]),
+            high=float(batch.high[0]),
+            raw=float(batch.raw[0]),
+            seconds=tuple(seconds),
+            reasons=self._diagnose(tokens),
+            notes=seen.notes,
+            message=seen.problem,
+            student=self.name,
+        )
+
+    def score_many(self, paths: Iterable[StrPath], *, workers: int = 1) -> Rows:
+        """Score many files; one that cannot be scored becomes a row with status ``"error"``, and the rest goes on.
+
+        Args:
+            paths: local files.
+            workers: processes that score files side by side. More than one needs the usual
+                ``if __name__ == "__main__":`` around the calling script, for the processes are started afresh. A
+                worker that dies (in a codec, out of memory) takes no other file with it.
+
+        Yields:
+            The index of the path in ``paths`` and its row, as soon as it is finished: in input order with one worker,
+            in the order of finishing with more. Closing the iterator stops the workers.
+
+        Raises:
+            ConfigError: fewer than one worker.
+            W2SVQAError: a worker could not be started. Faults of the program are raised too; they never turn into
+                rows.
+        """
+        if workers < 1:
+            raise ConfigError(f"{workers} workers", remedy="ask for 1 or more")
+        if workers == 1:
+            return ((index, self._row(os.fspath(path))) for index, path in enumerate(paths))
+        return self._score_in_processes(paths, workers)
+
+    def compare(self, first: StrPath, second: StrPath) -> Comparison:
+        """Compare two files: how the second one's quality compares with the first one's.
+
+        Returns:
+            Level, five probabilities and the preference for the second; exchanging the files mirrors all three.
+
+        Raises:
+            InputError: a file is missing, unreadable, refused or no video or image.
+        """
+        left, right = self._watch(first), self._watch(second)
+        temperature = self._judge.scale.temperature
+        probabilities = judge_both(self._bundle.student, [left.tokens], [right.tokens], temperature)
+        inferior, worse, similar, better, superior = probabilities[0].tolist()
+        problems = [f"{printable(seen.path)}: {seen.problem}" for seen in (left, right) if seen.problem is not None]
+        return Comparison(
+            first=left.path,
+            second=right.path,
+            level=_most_probable(probabilities[0]),
+            probabilities=(inferior, worse, similar, better, superior),
+            preference=float(preferences(probabilities)[0]),
+            status="partial" if problems else "ok",
+            notes=tuple(f"{printable(seen.path)}: {note}" for seen in (left, right) for note in seen.notes),
+            message="; ".join(problems) or None,
+            student=self.name,
+        )
+
+    def _watch(self, path: StrPath) -> _Seen:
+        student = self._bundle.student
+        clip = open_clip(path, student.clip_spec)
+        with reading_ahead(clip) as chunks:
+            tokens = student.encode(chunks)
+        return _Seen(path=os.fspath(path), tokens=tokens, notes=clip.notes, problem=clip.problem)
+
+    def _diagnose(self, tokens: Tokens) -> tuple[Reason, ...]:
+        student = self._bundle.student
+        return student.diagnose(tokens) if isinstance(student, Diagnostician) else ()
+
+    def _row(self, path: str) -> Score:
+        """Return the score of a file, or its error as a row. A fault of the program is neither: it is raised."""
+        try:
+            return self.score(path)
+        except W2SVQAError as error:
+            return self._error_row(path, error.without_path)
+        except MemoryError:
+            return self._error_row(path, "not enough memory to score it (close other programs, or use fewer workers)")
+        except _system_errors() as error:
+            return self._error_row(path, f"{type(error).__name__}: {error} (check the file, or copy it again)")
+
+    def _error_row(self, path: str, message: str) -> Score:
+        return Score(path=path, status="error", message=printable(message), student=self.name)
+
+    def _score_in_processes(self, paths: Iterable[StrPath], workers: int) -> Rows:
+        executor = ProcessExecutor(workers, initializer=_prepare_worker, initargs=(self._source,), retries=0)
+        outcomes = executor.map(_score_in_worker, (os.fspath(path) for path in paths))
+        with _closing(outcomes):
+            for outcome in outcomes:
+                if outcome.value is not None:
+                    yield outcome.index, outcome.value
+                elif outcome.error is not None and outcome.error.path is not None:
+                    # the process died over this file; the executor names the file only then
+                    yield outcome.index, self._error_row(outcome.key, outcome.error.without_path)
+                elif outcome.error is not None:
+                    raise outcome.error
+
+
+@lru_cache(maxsize=4)
+def default_scorer(student: str | None = None) -> Scorer:
+    """Return the scorer of a student, loaded once.
+
+    Raises:
+        BundleError: as :meth:`Scorer.load`.
+    """
+    return Scorer.load(student)
+
+
+def score(path: StrPath, *, student: StrPath | None = None) -> Score:
+    """Score one video or still image; see :meth:`Scorer.score`.
+
+    Args:
+        path: a local file.
+        student: as in :meth:`Scorer.load`; it is loaded once and kept.
+
+    Raises:
+        InputError: the file cannot be scored.
+        BundleError: the student cannot be loaded.
+
+    Example:
+        >>> import tempfile
+        >>> from w2svqa.video.scene import write_scene
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_scene(f"{folder}/clip.mkv", width=160, height=96, seconds=1, fps=5)
+        ...     result = score(f"{folder}/clip.mkv")
+        >>> 0 <= result.value <= 100
+        True
+    """
+    return default_scorer(None if student is None else os.fspath(student)).score(path)
+
+
+def compare(first: StrPath, second: StrPath, *, student: StrPath | None = None) -> Comparison:
+    """Compare two files; see :meth:`Scorer.compare`.
+
+    Args:
+        first: a local file.
+        second: another, or the same.
+        student: as in :meth:`Scorer.load`; it is loaded once and kept.
+
+    Raises:
+        InputError: a file cannot be compared.
+        BundleError: the student cannot be loaded.
+
+    Example:
+        >>> import tempfile
+        >>> from w2svqa.video.scene import write_scene
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_scene(f"{folder}/clip.mkv", width=160, height=96, seconds=1, fps=5)
+        ...     verdict = compare(f"{folder}/clip.mkv", f"{folder}/clip.mkv")
+        >>> round(verdict.preference, 3)
+        0.5
+    """
+    return default_scorer(None if student is None else os.fspath(student)).compare(first, second)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """What is left of a file after the student has seen it."""
+
+    path: str
+    tokens: Tokens
+    notes: tuple[str, ...]
+    problem: str | None
+
+    @property
+    def status(self) -> Status:
+        return "ok" if self.problem is None else "partial"
+
+
+def _most_probable(probabilities: NDArray[np.float64]) -> str:
+    """Return the most probable level; among equals their middle, so that exchanging the videos mirrors the verdict."""
+    equals = np.flatnonzero(probabilities == probabilities.max())
+    return LEVELS[round(float(equals.mean()))]
+
+
+@contextmanager
+def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
+    """Decode in a thread while the caller works on the chunk before; both release the interpreter's lock.
+
+    An error of the decoder is raised where the chunks are iterated. Leaving the block, by an error too, stops the
+    thread and waits for it.
+
+    Args:
+        clip: what to decode.
+
+    Yields:
+        The chunks, in time order; at most ``_READ_AHEAD`` of them wait.
+    """
+    waiting: queue.Queue[Chunk | None] = queue.Queue(_READ_AHEAD)
+    stopped = threading.Event()
+
+    def decode() -> None:
+        try:
+            with _closing(clip.chunks()) as chunks:
+                for chunk in chunks:
+                    waiting.put(chunk)
+                    if stopped.is_set():
+                        return
+        finally:
+            waiting.put(None)
+
+    def taken() -> Iterator[Chunk]:
+        while (chunk := waiting.get()) is not None:
+            yield chunk
+        decoding.result()  # raises what the decoder raised
+
+    with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
+        decoding = pool.submit(decode)
+        try:
+            yield taken()
+        finally:
+            stopped.set()
+            while not decoding.done():
+                _discard(waiting)
+
+
+def _discard(waiting: queue.Queue[Chunk | None]) -> None:
+    """Make room, so that a decoder that waits to hand over a chunk goes on and sees that it is to stop."""
+    try:
+        waiting.get(timeout=0.02)
+    except queue.Empty:
+        return
+
+
+@contextmanager
+def _closing(iterator: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
+    """Close a generator at the end of the block; an iterator of another kind has nothing to close."""
+    if not isinstance(iterator, Generator):
+        yield iterator
+        return
+    with closing(iterator):
+        yield iterator
+
+
+def _system_errors() -> tuple[type[Exception], ...]:
+    """Return what a file can cause below us: the system's errors, FFmpeg's, and ONNX Runtime's in a run, if in use."""
+    if "onnxruntime" not in sys.modules:
+        return OSError, av.error.FFmpegError
+    from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
+
+    return OSError, av.error.FFmpegError, Fail, RuntimeException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """How a worker process gets its scorer: a bundle that can be sent, or what to load."""
+
+    bundle: Bundle | None = None
+    student: StrPath | None = None
+
+    def scorer(self) -> Scorer:
+        return Scorer.load(self.student) if self.bundle is None else Scorer(self.bundle)
+
+
+_worker_scorers: list[Scorer] = []
+"""In a worker process: its scorer."""
+
+
+def _prepare_worker(source: _Source) -> None:
+    _worker_scorers[:] = [source.scorer()]
+
+
+def _score_in_worker(path: str) -> Score:
+    return _worker_scorers[0]._row(path)

@@ -1,0 +1,1 @@
+"""The models that compare: compact and large, their losses and their bundles."""

@@ -1,0 +1,195 @@
+"""What a student ships as: one folder with all that scoring needs, checked by hash before use.
+
+```
+card.json           format, name, levels, kinds, scale, anchors, figures with N, data, hashes of the files below
+encoder.onnx        views of one second -> token
+comparator.onnx     two mean tokens -> five level logits
+diagnosis.onnx      mean token -> what is wrong
+anchors.npz         the anchors' tokens and the preferences among them
+weights.safetensors the same weights for training on
+```
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib import import_module, resources
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2svqa.core.errors import BundleError, StrPath
+from w2svqa.core.levels import LEVELS
+from w2svqa.core.protocols import Student
+from w2svqa.core.records import Tokens
+
+CARD: Final = "card.json"
+ANCHORS: Final = "anchors.npz"
+WEIGHTS: Final = "weights.safetensors"
+FORMAT: Final = "w2svqa-bundle"
+FORMAT_VERSION: Final = 1
+
+SHIPPED: Final = ("compact",)
+"""Names of the bundles inside the package; the first is the default."""
+
+# Kind of student in a card -> how it is loaded from the folder and the card.
+_LOADERS: Final = {"compact": "w2svqa.students.runtime:CompactStudent.from_card"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bundle:
+    """A loaded student with its anchors and scale.
+
+    Attributes:
+        student: the model.
+        anchors: tokens of each anchor, worst first.
+        preferences: float64 ``(anchors, anchors)``: entry (i, j) is the preference of anchor i over anchor j.
+        scale_mapping: the scale as plain numbers, for ``preference.scale.Scale.from_dict``.
+        card: everything the card says.
+        folder: where it was loaded from.
+    """
+
+    student: Student
+    anchors: tuple[Tokens, ...]
+    preferences: NDArray[np.float64]
+    scale_mapping: Mapping[str, Any]
+    card: Mapping[str, Any]
+    folder: Path
+
+
+def load_bundle(name_or_path: StrPath | None = None) -> Bundle:
+    """Load a bundle, after checking its version and the hash of every file.
+
+    Args:
+        name_or_path: a name in :data:`SHIPPED` or a bundle's folder; ``None`` for the default that ships inside the
+            package.
+
+    Raises:
+        BundleError: there is no such bundle, or it is damaged, incomplete or from another version.
+
+    Example:
+        >>> load_bundle().student.antisymmetric
+        True
+    """
+    folder = bundle_folder(name_or_path)
+    card = read_card(folder)
+    check_files(folder, card)
+    anchors, preferences = _read_anchors(folder)
+    scale = _entry(card, "scale", dict, folder)
+    loader = _loader(_entry(card, "student", str, folder), folder)
+    return Bundle(
+        student=loader(folder, card),
+        anchors=anchors,
+        preferences=preferences,
+        scale_mapping=scale,
+        card=card,
+        folder=folder,
+    )
+
+
+def bundle_folder(name_or_path: StrPath | None = None) -> Path:
+    """Return the folder of a shipped bundle by name, or the given folder itself.
+
+    Raises:
+        BundleError: there is none.
+    """
+    if name_or_path is None or str(name_or_path) in SHIPPED:
+        return Path(str(resources.files("w2svqa.students"))) / "bundles" / str(name_or_path or SHIPPED[0])
+    folder = Path(name_or_path)
+    if not folder.is_dir():
+        raise BundleError(
+            "no such student",
+            path=folder,
+            remedy=f"give a bundle's folder, or one of the shipped: {', '.join(SHIPPED)}",
+        )
+    return folder
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the card of a bundle whose format this version can read.
+
+    Raises:
+        BundleError: there is no card, it is damaged, or it has another format or other levels.
+    """
+    path = folder / CARD
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"has no {CARD}", path=folder, remedy="give the folder of an exported bundle") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"cannot be read: {error}", path=path, remedy="export or install the bundle again") from None
+    if not isinstance(card, dict) or card.get("format") != FORMAT:
+        raise BundleError(f"is no student bundle (format is not {FORMAT!r})", path=path, remedy="give another folder")
+    if card.get("format_version") != FORMAT_VERSION:
+        raise BundleError(
+            f"has format version {card.get('format_version')!r}, this w2svqa reads {FORMAT_VERSION}",
+            path=path,
+            remedy="export the bundle with this version, or install the version that made it",
+        )
+    if card.get("levels") != list(LEVELS):
+        raise BundleError(f"has other levels: {card.get('levels')!r}", path=path, remedy="export the bundle again")
+    return card
+
+
+def check_files(folder: Path, card: Mapping[str, Any]) -> None:
+    """Compare every file that the card lists with its hash.
+
+    Raises:
+        BundleError: a file is missing or differs.
+    """
+    for name, expected in _entry(card, "files", dict, folder).items():
+        path = folder / name
+        try:
+            found = sha256(path.read_bytes()).hexdigest()
+        except OSError as error:
+            raise BundleError(
+                f"cannot be read: {error.strerror}", path=path, remedy="install the bundle again"
+            ) from None
+        if found != expected:
+            raise BundleError("is damaged: its hash differs from the card's", path=path, remedy="install it again")
+
+
+def write_anchors(folder: Path, anchors: tuple[Tokens, ...], preferences: NDArray[np.float64]) -> None:
+    """Write the anchors' tokens and preferences, for :func:`load_bundle` to read."""
+    tokens = {f"anchor_{index}": anchor for index, anchor in enumerate(anchors)}
+    np.savez(folder / ANCHORS, allow_pickle=False, preferences=preferences, **tokens)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write the card last, with the hash of every other file in the folder and what every card must say."""
+    names = sorted(path.name for path in folder.iterdir() if path.name != CARD)
+    hashes = {name: sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    head = {"format": FORMAT, "format_version": FORMAT_VERSION, "levels": list(LEVELS)}
+    text = json.dumps({**head, **card, "files": hashes}, indent=1, allow_nan=False)
+    (folder / CARD).write_text(text + "\n", encoding="utf-8")
+
+
+def _read_anchors(folder: Path) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
+    with np.load(folder / ANCHORS, allow_pickle=False) as arrays:
+        preferences = arrays["preferences"]
+        return tuple(arrays[f"anchor_{index}"] for index in range(len(preferences))), preferences
+
+
+def _entry(card: Mapping[str, Any], key: str, kind: type[Any], folder: Path) -> Any:  # noqa: ANN401 (JSON)
+    value = card.get(key)
+    if not isinstance(value, kind):
+        raise BundleError(f"its card has no valid {key!r}", path=folder / CARD, remedy="export the bundle again")
+    return value
+
+
+def _loader(kind: str, folder: Path) -> Callable[[Path, Mapping[str, Any]], Student]:
+    if kind not in _LOADERS:
+        raise BundleError(
+            f"holds a student of unknown kind {kind!r}", path=folder / CARD, remedy="install a newer w2svqa"
+        )
+    module, _, attributes = _LOADERS[kind].partition(":")
+    target: Any = import_module(module)
+    for attribute in attributes.split("."):
+        target = getattr(target, attribute)
+    loader: Callable[[Path, Mapping[str, Any]], Student] = target
+    return loader

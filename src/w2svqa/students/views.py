@@ -1,0 +1,63 @@
+"""What the compact student looks at in a key frame: detail at native resolution beside the whole picture.
+
+The one place for this arithmetic: training, export and scoring all call :func:`make_views`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2svqa.video.resize import resize_rgb
+
+VIEW_SIZE: Final = 128
+"""Side of every view in pixels."""
+
+DETAIL_GRID: Final = (2, 3)
+"""Rows and columns of detail crops of a landscape frame; exchanged for a portrait one."""
+
+VIEWS: Final = DETAIL_GRID[0] * DETAIL_GRID[1] + 1
+"""Detail crops, then the whole picture."""
+
+
+def make_views(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uint8]:
+    """Cut a key frame into the student's views.
+
+    The detail crops are pixels of the frame itself, never resized, so that blur, noise and blocks keep their size;
+    their centres are those of a 2 x 3 grid of cells. The whole picture is averaged down (or stretched up) to a square.
+    A side shorter than a view is continued by reflection.
+
+    Args:
+        frame: uint8 ``(height, width, 3)``, RGB 0-255, any size from one pixel.
+        margin: extra pixels that training keeps around each view, to shift it at random.
+
+    Returns:
+        uint8 ``(VIEWS, side, side, 3)`` with ``side = VIEW_SIZE + margin``; the whole picture comes last.
+
+    Example:
+        >>> make_views(np.zeros((720, 1280, 3), np.uint8)).shape
+        (7, 128, 128, 3)
+    """
+    side = VIEW_SIZE + margin
+    whole = resize_rgb(frame, (side, side), method="area")
+    padded = _at_least(frame, side)
+    rows, columns = DETAIL_GRID if frame.shape[1] >= frame.shape[0] else DETAIL_GRID[::-1]
+    tops = _starts(padded.shape[0], rows, side)
+    lefts = _starts(padded.shape[1], columns, side)
+    details = [padded[top : top + side, left : left + side] for top in tops for left in lefts]
+    return np.stack([*details, whole])
+
+
+def _starts(length: int, cells: int, side: int) -> list[int]:
+    """Where crops of ``side`` begin whose centres are those of ``cells`` equal cells, kept inside ``length``."""
+    centres = [(cell + 0.5) * length / cells for cell in range(cells)]
+    return [min(max(round(centre - side / 2), 0), length - side) for centre in centres]
+
+
+def _at_least(frame: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    missing = [max(0, side - length) for length in frame.shape[:2]]
+    if not any(missing):
+        return frame
+    return np.pad(frame, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")

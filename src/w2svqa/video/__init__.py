@@ -1,0 +1,1 @@
+"""Files in and out: probing, streaming decode, colour, resizing, encoding. PyAV only."""

@@ -1,0 +1,249 @@
+"""Executors: every item comes out once, whatever the others do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from w2svqa.core.errors import BundleError, ConfigError, MediaError, W2SVQAError
+from w2svqa.core.executor import Executor, Outcome, ProcessExecutor, SerialExecutor, make_executor
+
+EXECUTORS = [SerialExecutor, lambda **options: ProcessExecutor(2, **options)]
+both = pytest.mark.parametrize("make", EXECUTORS, ids=["serial", "processes"])
+Make = Callable[..., Executor]
+ValueT = TypeVar("ValueT")
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def picky(number: int) -> int:
+    if number == 1:
+        raise MediaError("no frames", path="one.mp4", remedy="record it again")
+    if number == 2:
+        raise ValueError(f"cannot take {number}")
+    return number
+
+
+def only_the_second_time(marker: str) -> str:
+    path = Path(marker)
+    if path.exists():
+        return "done"
+    path.touch()
+    raise OSError("not yet")
+
+
+def counted(folder: str) -> None:
+    (Path(folder) / f"{time.monotonic_ns()}").touch()
+    raise MediaError("no frames")
+
+
+def deadly(item: tuple[str, str]) -> str:
+    """Die of ``"kill"``; note every call in the folder."""
+    folder, name = item
+    (Path(folder) / f"{name}-{os.getpid()}").touch()
+    if name == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name
+
+
+_model = ""
+
+
+def load(name: str) -> None:
+    global _model
+    _model = name
+
+
+def use(item: int) -> str:
+    return f"{_model}{item}"
+
+
+def broken_load(kind: str) -> None:
+    if kind == "ours":
+        raise BundleError("damaged", path="x.bundle", remedy="get it again")
+    if kind == "theirs":
+        raise RuntimeError("no memory")
+    os._exit(3)
+
+
+def by_index(outcomes: Iterator[Outcome[object]]) -> list[Outcome[object]]:
+    return sorted(outcomes, key=lambda outcome: outcome.index)
+
+
+@both
+def test_every_item_comes_out_once_with_its_name(make: Make) -> None:
+    done: list[int] = []
+    outcomes = by_index(make().map(square, range(20), key=lambda number: f"n{number}", progress=done.append))
+    assert [outcome.value for outcome in outcomes] == [number * number for number in range(20)]
+    assert [outcome.key for outcome in outcomes] == [f"n{number}" for number in range(20)]
+    assert all(outcome.error is None for outcome in outcomes)
+    assert done == list(range(1, 21))
+
+
+@both
+def test_nothing_in_nothing_out(make: Make) -> None:
+    assert list(make().map(square, [])) == []
+
+
+@both
+def test_a_failing_item_is_a_row_and_the_rest_goes_on(make: Make) -> None:
+    outcomes = by_index(make().map(picky, range(4)))
+    assert [outcome.value for outcome in outcomes] == [0, None, None, 3]
+    ours, theirs = outcomes[1].error, outcomes[2].error
+    assert isinstance(ours, MediaError)
+    assert (ours.path, ours.remedy) == ("one.mp4", "record it again")
+    assert theirs is not None
+    assert theirs.problem.startswith("ValueError: cannot take 2 (at test_executor.py:")
+
+
+@both
+def test_a_strangers_failure_is_tried_again_ours_is_not(make: Make, tmp_path: Path) -> None:
+    assert [outcome.value for outcome in make().map(only_the_second_time, [str(tmp_path / "marker")])] == ["done"]
+    [outcome] = make(retries=0).map(only_the_second_time, [str(tmp_path / "other")])
+    assert outcome.error is not None
+    (tmp_path / "calls").mkdir()
+    [last] = make(retries=3).map(counted, [str(tmp_path / "calls")])
+    assert isinstance(last.error, MediaError)
+    assert len(list((tmp_path / "calls").iterdir())) == 1
+
+
+@both
+def test_workers_are_made_ready(make: Make) -> None:
+    executor = make(initializer=load, initargs=("model",))
+    assert {outcome.value for outcome in executor.map(use, range(5))} == {f"model{number}" for number in range(5)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error", "problem"),
+    [
+        ("ours", BundleError, "x.bundle: damaged"),
+        ("theirs", W2SVQAError, "RuntimeError: no memory"),
+        ("dead", W2SVQAError, "a worker process died while starting"),
+    ],
+)
+def test_workers_that_cannot_be_made_ready_stop_the_map(kind: str, error: type[Exception], problem: str) -> None:
+    executor = ProcessExecutor(2, initializer=broken_load, initargs=(kind,))
+    with pytest.raises(error, match=problem):
+        list(executor.map(square, range(5)))
+
+
+@both
+def test_items_are_taken_only_when_a_worker_is_free(make: Make) -> None:
+    taken = 0
+
+    def endless() -> Iterator[int]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield taken
+
+    executor = make()
+    outcomes = executor.map(square, endless())
+    for finished in range(1, 30):
+        next(outcomes)
+        # What is handed out, and one more per worker: this is what a kill may cost.
+        assert taken <= finished + executor.workers
+    outcomes.close()  # type: ignore[attr-defined]  # a generator
+
+
+def test_a_deadly_item_becomes_a_row_and_costs_nobody_else(tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(6)]
+    items = [(str(tmp_path), name) for name in [*names[:3], "kill", *names[3:], "kill"]]
+    outcomes = by_index(ProcessExecutor(2).map(deadly, items, key=lambda item: item[1]))
+    assert [outcome.value for outcome in outcomes] == [*names[:3], None, *names[3:], None]
+    error = outcomes[3].error
+    assert error is not None
+    assert "died twice" in str(error)
+    assert str(error).startswith("kill: ")
+    calls = [path.name.partition("-")[0] for path in tmp_path.iterdir()]
+    assert calls.count("kill") == 4  # two items, twice each
+    assert all(1 <= calls.count(name) <= 3 for name in names)
+
+
+def test_a_value_that_cannot_travel_is_the_programmers_error() -> None:
+    with pytest.raises(Exception, match="pickle"):
+        list(ProcessExecutor(2).map(lambda number: number, range(3)))
+
+
+def test_one_worker_is_serial() -> None:
+    assert isinstance(make_executor(1), SerialExecutor)
+    assert make_executor(3).workers == 3
+    with pytest.raises(ConfigError, match="0 workers"):
+        make_executor(0)
+
+
+SLEEPERS = """
+import pathlib, os, sys, time
+sys.path.insert(0, sys.argv[1])
+from test_executor import sleep
+from w2svqa.core.executor import ProcessExecutor
+
+if __name__ == "__main__":
+    try:
+        for outcome in ProcessExecutor(2).map(sleep, [sys.argv[2]] * 5):
+            pass
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+        sys.exit(130)
+"""
+
+
+def sleep(folder: str) -> None:
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+@pytest.mark.parametrize(
+    ("sent", "whole_group", "code", "output"),
+    [
+        (signal.SIGINT, True, 130, "interrupted\n"),  # Ctrl-C reaches every process of the terminal's group
+        (signal.SIGINT, False, 130, "interrupted\n"),
+        (signal.SIGTERM, False, -signal.SIGTERM, ""),
+        (signal.SIGKILL, False, -signal.SIGKILL, ""),
+    ],
+)
+def test_workers_end_with_their_caller_and_say_nothing(
+    tmp_path: Path, sent: signal.Signals, whole_group: bool, code: int, output: str
+) -> None:
+    (tmp_path / "program.py").write_text(SLEEPERS)
+    (tmp_path / "workers").mkdir()
+    command = [sys.executable, str(tmp_path / "program.py"), str(Path(__file__).parent), str(tmp_path / "workers")]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as caller:
+        workers = wait_for(lambda: list((tmp_path / "workers").iterdir()), lambda found: len(found) == 2)
+        if whole_group:
+            os.killpg(caller.pid, sent)
+        else:
+            caller.send_signal(sent)
+        # Reading to the end waits for every process that holds the pipes: an orphan would keep this waiting.
+        stdout, stderr = caller.communicate(timeout=60)
+    assert (caller.returncode, stdout) == (code, output)
+    assert "Traceback" not in stderr
+    wait_for(lambda: [alive(int(path.name)) for path in workers], lambda states: not any(states))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for(look: Callable[[], ValueT], enough: Callable[[ValueT], bool]) -> ValueT:
+    for _ in range(600):
+        value = look()
+        if enough(value):
+            return value
+        time.sleep(0.05)
+    pytest.fail("waited in vain")
