@@ -77,12 +77,14 @@ def test_csv_and_table_are_kept_too(start: Start, write_clip: WriteClip, number:
     assert all(line.count(",") == 10 for line in out.splitlines())
 
 
-def test_interrupt_before_the_first_row(start: Start, write_clip: WriteClip) -> None:
-    process = start("score", "--json", write_clip("a.mkv"), delay=5, start_new_session=True)
-    time.sleep(1.5)
+def test_interrupt_before_the_first_row(start: Start, write_clip: WriteClip, tmp_path: Path) -> None:
+    clip = write_clip("a.mkv")
+    process = start("score", "--json", clip, "--output", "table.json", delay=5, start_new_session=True)
+    wait_for_rows(tmp_path / "table.json", 0)  # an empty table: scoring is about to begin
     out, err = interrupt(process)
     assert (process.returncode, err) == (130, "")
     assert out.split() in ([], ["[]"])  # before or after the array was begun
+    assert json.loads((tmp_path / "table.json").read_text()) == []
 
 
 def test_reader_that_goes_away_is_no_error(start: Start, write_clip: WriteClip) -> None:

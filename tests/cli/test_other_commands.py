@@ -131,10 +131,11 @@ def test_demo_scores_a_ladder_and_judges_its_order(run: Run, tmp_path: Path) -> 
 
 
 def test_ladder_has_every_level_of_every_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    distort = pytest.importorskip("w2svqa.distort")
+    from w2svqa.distort import SIMULATORS
+
     monkeypatch.setattr(demo_module, "_SECONDS", 0.1)
     rungs = list(demo_module.make_ladder(tmp_path))
     found = {(rung.kind, rung.level) for rung in rungs}
-    levels = {(kind, level + 1) for kind, each in distort.SIMULATORS.items() for level in range(len(each.levels))}
+    levels = {(kind, level + 1) for kind, each in SIMULATORS.items() for level in range(len(each.levels))}
     assert found == levels | {("clean", 0)}
     assert all(rung.path.stat().st_size > 0 for rung in rungs)

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import Run, WriteClip
+from running import Run, Start, WriteClip
+
+from w2svqa.cli.table_file import open_table
 
 KEYS = ["path", "status", "score", "low", "high", "seconds", "reasons", "message", "student", "raw", "notes"]
 
@@ -165,7 +167,7 @@ def test_foreign_file_is_not_overwritten(run: Run, write_clip: WriteClip, tmp_pa
     write_clip("a.mkv")
     (tmp_path / "mine.json").write_text('{"my": "work"}')
     done = run("score", "a.mkv", "--output", "mine.json")
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert (tmp_path / "mine.json").read_text() == '{"my": "work"}'
 
 
@@ -173,7 +175,7 @@ def test_foreign_file_is_not_overwritten(run: Run, write_clip: WriteClip, tmp_pa
 def test_unknown_format_is_refused_before_scoring(run: Run, write_clip: WriteClip, option: str, name: str) -> None:
     write_clip("a.mkv")
     done = run("score", "a.mkv", option, name)
-    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
     assert name in done.err
 
 
@@ -198,3 +200,24 @@ def test_damaged_bundle_is_one_line(run: Run, write_clip: WriteClip, tmp_path: P
     assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
     assert done.err.startswith("w2svqa: ")
     assert "card.json" in done.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of file sizes")
+@pytest.mark.parametrize("name", ["table.csv", "table.json"])
+def test_full_disk_under_the_table_is_one_line(start: Start, write_clip: WriteClip, tmp_path: Path, name: str) -> None:
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))
+
+    paths = [write_clip(f"{index}.mkv", [index] * 3) for index in range(6)]
+    process = start("score", "--json", "--output", name, *paths, preexec_fn=limit)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, err.decode().count("\n")) == (1, 1)
+    assert name in err.decode()
+    printed = strict_json(out.decode())
+    assert 1 <= len(printed) < len(paths)
+    # what was finished before the disk was full is kept, and the rerun goes on from it
+    kept = open_table(tmp_path / name).kept(str(paths[0]), "brightness-1")
+    assert kept is not None
+    assert kept.value == printed[0]["score"]

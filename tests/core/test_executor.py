@@ -34,6 +34,10 @@ def picky(number: int) -> int:
     return number
 
 
+def unpicklable(number: int) -> Callable[[], int]:
+    return lambda: number
+
+
 def only_the_second_time(marker: str) -> str:
     path = Path(marker)
     if path.exists():
@@ -170,9 +174,12 @@ def test_a_deadly_item_becomes_a_row_and_costs_nobody_else(tmp_path: Path) -> No
     assert all(1 <= calls.count(name) <= 3 for name in names)
 
 
-def test_a_value_that_cannot_travel_is_the_programmers_error() -> None:
+@pytest.mark.parametrize(
+    ("function", "items"), [(lambda number: number, range(3)), (square, [lambda: 1] * 3), (unpicklable, range(3))]
+)
+def test_what_cannot_travel_is_the_programmers_error(function: Callable[[object], object], items: list[object]) -> None:
     with pytest.raises(Exception, match="pickle"):
-        list(ProcessExecutor(2).map(lambda number: number, range(3)))
+        list(ProcessExecutor(2).map(function, items))
 
 
 def test_one_worker_is_serial() -> None:

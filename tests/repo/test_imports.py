@@ -21,6 +21,7 @@ TIERS = (
     {"pipeline"},
     {"report"},
     {"cli", "serve"},
+    {"__main__"},
 )
 RANKS = {name: rank for rank, names in enumerate(TIERS) for name in names}
 
@@ -54,9 +55,9 @@ def violations(source: str, module: str) -> list[str]:
         parts = name.split(".")
         if parts[0] != "w2svqa" or name == "w2svqa.__version__":
             continue
-        # The package itself is its public names, which come from everywhere: only the top tier may use them.
+        # The package itself is its public names, which come from everywhere: only the top tiers may use them.
         target = parts[1] if len(parts) > 1 else ""
-        rank = RANKS.get(target, len(TIERS) - 2)
+        rank = RANKS.get(target, RANKS["report"])
         if target != own and rank >= RANKS[own]:
             found.append(f"{module}:{line}: {name}")
     return found

@@ -11,7 +11,6 @@ import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 import readme
 from repository import PACKAGE, ROOT, parsed
@@ -179,7 +178,9 @@ def test_the_tree_is_that_of_the_folders() -> None:
     assert all((ROOT / path).exists() for path in entries)
 
 
-def test_the_examples_of_scores_are_numbers() -> None:
-    """Figures are filled in from the benchmarks; until then the README says that they are missing."""
+def test_figures_name_the_scripts_that_print_them() -> None:
+    """Figures are quoted from the benchmarks; until they are, the README says that they are missing."""
     figures = readme.text().partition("## Figures")[2].partition("\n## ")[0]
-    assert "to be filled in" in figures or np.all([each.isdigit() for each in re.findall(r"\d", figures)])
+    scripts = re.findall(r"benchmarks/\w+\.py", figures)
+    assert scripts or "to be filled in" in figures
+    assert all((ROOT / script).is_file() for script in scripts)

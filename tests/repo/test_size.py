@@ -68,12 +68,13 @@ def test_a_module_says_what_it_is_in_its_first_line(path: Path) -> None:
 
 
 def undocumented(path: Path) -> list[str]:
-    """Return the public functions of a module with two or more arguments and no headed docstring.
+    """Return the public functions of a module that make something of three or more arguments and have no headings.
 
-    A function of one argument is told in a sentence; a method shares the docstring of its class or protocol.
+    One or two arguments are told in a sentence; a method shares the docstring of its class or protocol.
     """
     found = [node for node in parsed(path).body if isinstance(node, Function) and not node.name.startswith("_")]
-    manual = {each.name: ast.get_docstring(each) or "" for each in found if arguments(each) > 1}
+    makers = [each for each in found if each.returns is None or ast.unparse(each.returns) != "None"]
+    manual = {each.name: ast.get_docstring(each) or "" for each in makers if arguments(each) > 2}
     return [each for each, docstring in manual.items() if not any(heading in docstring for heading in HEADINGS)]
 
 

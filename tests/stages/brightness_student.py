@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,6 +49,16 @@ class BuggyStudent(BrightnessStudent):
     def encode(self, chunks: Iterable[Chunk]) -> Tokens:
         list(chunks)
         raise KeyError("a bug")
+
+
+class CrashingStudent(BrightnessStudent):
+    """Takes the whole process down over a black picture, as a broken codec would."""
+
+    def encode(self, chunks: Iterable[Chunk]) -> Tokens:
+        tokens = super().encode(chunks)
+        if tokens.max() < 0.05:
+            os._exit(3)
+        return tokens
 
 
 def brightness_bundle(student: BrightnessStudent | None = None) -> Bundle:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brightness_student import BrightnessStudent, BuggyStudent, brightness_bundle
+from brightness_student import BrightnessStudent, BuggyStudent, CrashingStudent, brightness_bundle
 
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, MissingInputError, W2SVQAError
 from w2svqa.core.records import Chunk, MediaInfo, Score, Tokens
@@ -160,6 +160,13 @@ def test_fault_of_the_program_in_a_worker_is_no_row_either(tmp_path: Path) -> No
     paths = [write_clip(tmp_path / f"{level}.mkv", [level]) for level in (10, 20)]
     with pytest.raises(W2SVQAError, match="a bug"):
         list(Scorer(brightness_bundle(BuggyStudent())).score_many(paths, workers=2))
+
+
+def test_file_that_kills_its_worker_is_one_row(tmp_path: Path) -> None:
+    paths = [write_clip(tmp_path / f"{level}.mkv", [level]) for level in (100, 0, 200)]
+    rows = dict(Scorer(brightness_bundle(CrashingStudent())).score_many(paths, workers=2))
+    assert [rows[index].status for index in range(3)] == ["ok", "error", "ok"]
+    assert "died" in str(rows[1].message)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), OSError(5, "Input/output error")])

@@ -17,10 +17,6 @@ Picture = NDArray[np.uint8]
 Encode = Callable[..., Path]
 
 
-def flat(value: int | tuple[int, int, int], height: int = 48, width: int = 64) -> Picture:
-    return np.full((height, width, 3), value, np.uint8)
-
-
 @pytest.fixture
 def encode(tmp_path: Path) -> Encode:
     """A function that encodes RGB pictures at given time stamps (milliseconds) into a file in ``tmp_path``."""
@@ -46,7 +42,7 @@ def encode(tmp_path: Path) -> Encode:
             if prepare is not None:
                 prepare(stream)
             for index, picture in enumerate(pictures):
-                frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
+                frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format, threads=1)
                 frame.pts = round(1000 * index / rate) if stamps is None else stamps[index]
                 frame.time_base = Fraction(1, 1000)
                 container.mux(stream.encode(frame))

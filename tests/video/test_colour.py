@@ -92,7 +92,7 @@ def test_an_unnamed_matrix_goes_by_the_height(height: int, matrix: int) -> None:
 )
 def test_other_layouts(pixel_format: str, colour: tuple[int, int, int], tolerance: int) -> None:
     picture = np.full((6, 8, 3), colour, np.uint8)
-    frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
+    frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format, threads=1)
     result = FrameConverter().rgb(frame, 8, 6)
     assert np.abs(result.astype(int) - picture).max() <= tolerance
 
@@ -111,7 +111,7 @@ def test_alpha_is_composited_over_black() -> None:
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p", "yuv420p10le", "rgb24", "gray"])
 def test_tiny_frames_convert(pixel_format: str, width: int, height: int) -> None:
     picture = np.full((height, width, 3), 90, np.uint8)
-    frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format)
+    frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixel_format, threads=1)
     converter = FrameConverter()
     assert converter.rgb(frame, width, height).shape == (height, width, 3)
     assert converter.luma(frame, 64, 64).shape == (64, 64)

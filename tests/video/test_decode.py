@@ -90,11 +90,11 @@ def test_origin_does_not_matter(encode: Encode) -> None:
 
 
 def test_a_second_without_a_frame_repeats_the_one_on_display(encode: Encode) -> None:
-    path = encode("gap.mkv", [flat(20), flat(40), flat(60)], [0, 500, 3200])
+    path = encode("gap.mkv", [flat(20), flat(40), flat(60), flat(80)], [0, 500, 3200, 3900])
     clip = open_clip(path, LUMA)
     chunks = list(clip.chunks())
-    assert greys(chunks)[:4] == [20, 40, 40, 60]
-    assert [len(chunk.motion) for chunk in chunks][:4] == [2, 1, 1, 1]
+    assert greys(chunks) == [20, 40, 40, 60]
+    assert [len(chunk.motion) for chunk in chunks] == [2, 1, 1, 2]
     assert any("2 seconds without a frame" in note for note in clip.notes)
 
 
@@ -192,8 +192,8 @@ def test_hdr_is_tone_mapped_and_noted(encode: Encode, number: int, transfer: str
     (chunk,) = clip.chunks()
     assert clip.info.transfer == transfer
     assert any(f"HDR ({transfer.upper()}) tone-mapped to SDR" in note for note in clip.notes)
-    # 148 of 255 is 0.58: HDR reference white in PQ, a middle grey in HLG.
-    expected = {"pq": 230, "hlg": 139}[transfer]
+    # 148 of 255 is 0.58: 202 cd/m2 in PQ, rolled off to 78 % of SDR white; 76 cd/m2 in HLG, below the knee.
+    expected = {"pq": 230, "hlg": 169}[transfer]
     assert np.abs(chunk.key_frame.astype(int) - expected).max() <= 4
 
 
@@ -254,7 +254,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
             most = max(most, sum(isinstance(thing, VideoFrame) for thing in gc.get_objects()))
     finally:
         gc.enable()
-    assert most <= 4
+    assert most <= 6
 
 
 def test_an_unused_clip_lets_go_of_its_file(tmp_path: Path) -> None:

@@ -144,6 +144,23 @@ def test_transcode_keeps_timing_size_and_colours(tmp_path: Path) -> None:
     assert probe(target).pixel_format == "yuv420p"
 
 
+@pytest.mark.parametrize("height", [48, 720])
+def test_transcode_of_rgb_keeps_colours(tmp_path: Path, height: int) -> None:
+    source, target = tmp_path / "source.mkv", tmp_path / "target.mp4"
+    write_lossless(source, [flat(COLOUR, height)] * 5, fps=5)
+    transcode(source, target, codec="libx264", options={"qp": "1"})
+    assert probe(target).pixel_format == "yuv420p"
+    assert np.abs(key_frames(target)[0].astype(int) - COLOUR).max() <= 4
+
+
+def test_transcode_keeps_full_range(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.mkv", tmp_path / "target.webm"
+    write_video(source, [flat(COLOUR)] * 5, fps=5, codec="mjpeg", pixel_format="yuvj420p", options={"qscale": "1"})
+    transcode(source, target, codec="libvpx-vp9", options={"crf": "10", "b": "0", "cpu-used": "8"})
+    for path in (source, target):
+        assert np.abs(key_frames(path)[0].astype(int) - COLOUR).max() <= 8
+
+
 def test_transcode_makes_it_worse(tmp_path: Path) -> None:
     source, target = tmp_path / "source.mkv", tmp_path / "target.mp4"
     write_video(source, noise(10), fps=10, options={"qp": "10"})
@@ -173,7 +190,7 @@ def test_transcode_keeps_variable_timing_and_rotation(tmp_path: Path) -> None:
             frame.pts, frame.time_base = stamp, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    transcode(source, target, codec="libx264", options={})
+    transcode(source, target, codec="libx264", options={"bf": "0"})
     clip = open_clip(target, ClipSpec(motion_size=(8, 8)))
     times = np.concatenate([chunk.motion_times for chunk in clip.chunks()])
     assert times == pytest.approx(np.array(stamps) / 1000, abs=2e-3)

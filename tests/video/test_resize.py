@@ -15,7 +15,8 @@ def area_weights(before: int, after: int) -> NDArray[np.float64]:
     row, column = np.arange(after)[:, None], np.arange(before)[None]
     edges = np.minimum((row + 1) * before / after, column + 1) - np.maximum(row * before / after, column)
     weights = np.clip(edges, 0, None)
-    return weights / weights.sum(axis=1, keepdims=True)
+    normalised: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+    return normalised
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,4 +58,4 @@ def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="shape"):
         resize_rgb(picture[..., 0], (4, 4))
     with pytest.raises(ValueError, match="uint8"):
-        resize_grey(np.zeros((8, 8), np.float32), (4, 4))  # type: ignore[arg-type]  # the point of the test
+        resize_grey(np.zeros((8, 8), np.float32), (4, 4))

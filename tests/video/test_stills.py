@@ -93,3 +93,17 @@ def test_a_jpeg_that_was_cut_off_is_partial(tmp_path: Path) -> None:
     clip = open_clip(path)
     assert len(list(clip.chunks())) == 1
     assert clip.problem == "cut off: the image has no end"
+
+
+def test_an_animation_whose_container_breaks_is_partial_or_refused(tmp_path: Path) -> None:
+    frames = [Image.fromarray(np.roll(PICTURE, index, axis=1)) for index in range(12)]
+    whole, path = tmp_path / "whole.png", tmp_path / "broken.png"
+    frames[0].save(whole, save_all=True, append_images=frames[1:], duration=100)
+    data = bytearray(whole.read_bytes())
+    # the length of the chunk that opens the sixth picture
+    position = [index for index in range(len(data)) if data[index : index + 4] == b"fcTL"][5]
+    data[position - 4 : position] = b"\x7f\xff\xff\xff"
+    path.write_bytes(data)
+    clip = open_clip(path)
+    assert len(list(clip.chunks())) == 1
+    assert clip.problem is not None

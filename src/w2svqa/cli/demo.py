@@ -26,6 +26,7 @@ LEAST_CORRELATION: Final = 0.9
 """Spearman's rank correlation from which an order counts as right: one pair of neighbours may be exchanged."""
 
 _SECONDS: Final = 2.0
+_FRAMES_PER_SECOND: Final = 10  # a third of the usual, so that the demo takes seconds, not a minute
 _CLEAN: Final = "clean"
 _PREFIX: Final = "w2svqa-demo-"
 
@@ -90,7 +91,7 @@ def make_ladder(folder: Path, *, seed: int = 0) -> Iterator[Rung]:
     from w2svqa.video.scene import write_scene
 
     clean = folder / f"{_CLEAN}.mkv"
-    write_scene(clean, seed=seed, seconds=_SECONDS)
+    write_scene(clean, seed=seed, seconds=_SECONDS, fps=_FRAMES_PER_SECOND)
     yield Rung(kind=_CLEAN, level=0, parameter="", path=clean)
     for kind, simulator in SIMULATORS.items():
         for level, value in enumerate(simulator.levels, start=1):

@@ -32,7 +32,11 @@ Parameters = ParamSpec("Parameters")
 
 
 def make_streams_safe() -> None:
-    """Let stdout show what its encoding cannot hold as escapes, as stderr does, instead of failing."""
+    """Let stdout show what its encoding cannot hold as escapes, as stderr does; replace streams that are closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            setattr(sys, name, os.fdopen(nowhere, "w", encoding="utf-8"))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 

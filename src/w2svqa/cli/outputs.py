@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +12,7 @@ from w2svqa.cli.console import show, uses_ascii
 from w2svqa.cli.exits import say
 from w2svqa.cli.interrupts import held
 from w2svqa.core.records import Score
-from w2svqa.report.rows import CSV_COLUMNS, score_to_cells, score_to_dict, to_json
+from w2svqa.report.rows import CSV_COLUMNS, csv_line, score_to_cells, score_to_dict, to_json
 from w2svqa.report.terminal import score_table
 
 
@@ -85,7 +84,7 @@ class CsvOutput(Output):
     def _print(self, score: Score) -> None:
         self._write(score_to_cells(score))
 
-    def _write(self, cells: tuple[str, ...] | list[str]) -> None:
+    def _write(self, cells: Sequence[str]) -> None:
         sys.stdout.flush()
         sys.stdout.buffer.write(csv_line(cells))
         sys.stdout.buffer.flush()
@@ -104,15 +103,3 @@ class TableOutput(Output):
     def _end(self) -> None:
         if self._scores:
             show(score_table(self._scores, ascii_only=uses_ascii(sys.stdout)))
-
-
-def csv_line(cells: tuple[str, ...] | list[str]) -> bytes:
-    r"""Return one CSV line with its line end, in UTF-8 but for bytes of names that never were.
-
-    Example:
-        >>> csv_line(["a, b.mp4", "caf\udce9.mp4"])
-        b'"a, b.mp4",caf\xe9.mp4\n'
-    """
-    buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
-    return buffer.getvalue().encode("utf-8", sys.getfilesystemencodeerrors())

@@ -56,9 +56,13 @@ def score(
     from w2svqa.report.timeline import check_target
 
     items = expand_inputs(paths, stdin=sys.stdin)
-    if plot is not None:
-        check_target(plot, len(items))
-    table = None if output is None else open_table(output)
+    try:
+        if plot is not None:
+            check_target(plot, len(items))
+        table = None if output is None else open_table(output)
+    except InputError as error:
+        exits.note(str(error))
+        raise typer.Exit(exits.USAGE) from None
     from w2svqa.stages.score import Scorer
 
     scorer = Scorer.load(student)

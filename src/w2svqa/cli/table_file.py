@@ -20,11 +20,18 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from w2svqa.cli.interrupts import held
-from w2svqa.cli.outputs import csv_line
 from w2svqa.core.errors import InputError, StoreError, StrPath
 from w2svqa.core.files import atomic_write
 from w2svqa.core.records import Score
-from w2svqa.report.rows import CSV_COLUMNS, score_from_cells, score_from_dict, score_to_cells, score_to_dict, to_json
+from w2svqa.report.rows import (
+    CSV_COLUMNS,
+    csv_line,
+    score_from_cells,
+    score_from_dict,
+    score_to_cells,
+    score_to_dict,
+    to_json,
+)
 
 _STAMPS: Final = ("size", "modified")
 _LONGEST_CELL: Final = 2**31 - 1  # the largest C long of every platform

@@ -23,24 +23,8 @@ from typing import Generic, TypeVar
 from w2svqa import __version__
 from w2svqa.core.config import config_hash, from_mapping, to_mapping
 from w2svqa.core.errors import ConfigError, StoreError, StrPath
-from w2svqa.core.files import atomic_path, atomic_write, hold, sha256_file
-from w2svqa.core.journal import Journal
+from w2svqa.core.files import atomic_write, sha256_file
 from w2svqa.core.tables import read_rows, write_rows
-
-__all__ = [
-    "Artifact",
-    "Journal",
-    "Manifest",
-    "atomic_path",
-    "atomic_write",
-    "fingerprint",
-    "hold",
-    "is_complete",
-    "read_artifact",
-    "read_manifest",
-    "sha256_file",
-    "write_artifact",
-]
 
 TABLE_NAME = "table.parquet"
 MANIFEST_NAME = "manifest.json"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -81,8 +82,10 @@ class Pool(Generic[TaskT, ItemT, ValueT]):
 
     def start(self, task: TaskT, item: ItemT) -> None:
         """Hand an item to the next free worker; ``task`` is what :meth:`finished` returns for it."""
+        # Pickled here, so that what cannot be pickled is an error here; in the pool's own thread it comes too late.
+        work = pickle.dumps((self._function, item, self._retries))
         try:
-            self._running[self._pool.submit(attempt, self._function, item, self._retries)] = task
+            self._running[self._pool.submit(_attempt_pickled, work)] = task
         except BrokenProcessPool:  # a process has died, but no item has shown it yet
             self.suspects.append(task)
 
@@ -141,6 +144,11 @@ def _leave_with_caller(watched: Connection) -> None:
         watched.recv_bytes()  # nothing is ever sent: this returns when the other end is closed, or its process gone
     except (EOFError, OSError):
         os._exit(1)
+
+
+def _attempt_pickled(work: bytes) -> Reply[Any]:
+    function, item, retries = pickle.loads(work)
+    return attempt(function, item, retries)
 
 
 def _nothing(_item: None) -> None:

@@ -46,6 +46,8 @@ class IngestConfig:
     Attributes:
         sources: folders of clips.
         scenes: how many procedural scenes to add (for tests and the smallest run).
+        scene_size: height and width of the scenes in pixels.
+        scene_seconds: length of the scenes.
         license_allow: licences that may be trained on; others are left out.
         anchor_share: share of the sources among whose clips the anchors are chosen.
         calibration_share: share of the sources kept for scale and interval.
@@ -53,6 +55,8 @@ class IngestConfig:
 
     sources: tuple[SourceConfig, ...] = ()
     scenes: int = 0
+    scene_size: tuple[int, int] = (240, 320)
+    scene_seconds: float = 2.0
     license_allow: tuple[str, ...] = ()
     anchor_share: float = 0.1
     calibration_share: float = 0.2
@@ -133,7 +137,9 @@ def _candidates(config: IngestConfig, folder: Path, seed: int) -> Iterator[Candi
         path = folder / "scenes" / f"scene-{number:03d}.mkv"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_scene(path, seed=seed * 100_003 + number, width=320, height=240, seconds=2)
+            height, width = config.scene_size
+            seconds = config.scene_seconds
+            write_scene(path, seed=seed * 100_003 + number, width=width, height=height, seconds=seconds)
         yield Candidate(path=path, name=path.name, source=path.stem, license="generated", primary=True)
 
 

@@ -33,10 +33,10 @@ class PairConfig:
         cross_group: pairs across contents that are drawn together.
     """
 
-    same_per_clip: int = 8
+    same_per_clip: int = 4
     cross_per_primary: int = 16
     cross_severity: float = 0.75
-    cross_group: int = 8
+    cross_group: int = 4
 
 
 def make_pairs(versions: Sequence[VersionRow], config: PairConfig, *, split: Split, seed: int) -> list[PairRow]:

@@ -192,9 +192,9 @@ def _passing_notes(cutter: Cutter) -> Iterator[str]:
 
 def _problem(reader: FrameReader, end: float, facts: Facts) -> str | None:
     damage = f"{_count(reader.damaged, 'damaged packet')} left out" if reader.damaged else ""
-    if facts.image:
-        return "cut off: the image has no end" if facts.cut_off else damage or None
-    declared = facts.declared
+    if facts.cut_off:
+        return "cut off: the image has no end"
+    declared = None if facts.image else facts.declared
     if declared is not None and end < declared - max(_END_SLACK, _END_SLACK_PART * declared):
         return f"ended early: {end:.1f} of {declared:.1f} s decoded" + (f", {damage}" if damage else "")
     if damage:

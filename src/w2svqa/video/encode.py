@@ -11,19 +11,22 @@ from pathlib import Path
 import av
 import numpy as np
 from av.codec.codec import UnknownCodecError
+from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import MediaError, StoreError, StrPath
-from w2svqa.video.colour import HD_LINES
+from w2svqa.video.colour import HD_LINES, matrix_of, range_of
 from w2svqa.video.facts import frame_rate
 from w2svqa.video.orient import display_matrix
 from w2svqa.video.reader import FrameReader
 from w2svqa.video.sample import DEFAULT_RATE, TOLERANCE, Timeline
 
 _FULL_CHROMA = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
+# With more, swscale sometimes leaves rows of very small pictures unset.
+_SWSCALE_THREADS = 1
 _MATRIX_709 = 1
 _MATRIX_601 = 6
 _TIME_BASE = Fraction(1, 90_000)
@@ -65,7 +68,7 @@ def write_video(
                 writer.add_stream(codec, pixel_format, size, Fraction(fps), options)
             elif _picture_size(picture) != size:
                 raise ValueError(f"frame {index} is {picture.shape[1]} x {picture.shape[0]}, not {size[0]} x {size[1]}")
-            writer.write(_encodable(picture, writer.stream), index, 1 / Fraction(fps))
+            writer.write(_encodable(picture, writer.stream), index, 1 / Fraction(fps), 1)
         if size is None:
             raise ValueError("there are no frames to write")
 
@@ -91,8 +94,9 @@ def transcode(
 ) -> None:
     """Decode ``source`` and encode it anew without going through RGB, keeping time stamps, tags and orientation.
 
-    The stored picture is kept (size, pixel aspect, display matrix) and so is its pixel format where the encoder has it;
-    sound is left out.
+    The stored picture is kept (size, pixel aspect, display matrix), and so is its pixel format where the encoder has
+    it; else it becomes ``yuv420p``, from RGB as :func:`write_video` does it, with odd sides stretched by one pixel.
+    Sound is left out, and so is what cannot be decoded.
 
     Args:
         source: a local video.
@@ -108,8 +112,7 @@ def transcode(
     """
     reader = FrameReader(source)
     try:
-        opened = reader.source
-        timeline = Timeline(1 / (frame_rate(opened.stream) or DEFAULT_RATE))
+        timeline = Timeline(1 / (frame_rate(reader.source.stream) or DEFAULT_RATE))
         with VideoWriter(target) as writer:
             for frame in reader.frames():
                 stamp = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
@@ -119,8 +122,9 @@ def transcode(
                 if seconds < -TOLERANCE:
                     continue
                 if not writer.has_stream:
-                    _add_similar_stream(writer, opened.stream, frame, codec, options)
-                writer.write(_recoded(frame, writer.stream), round(max(0.0, seconds) / _TIME_BASE), _TIME_BASE)
+                    _add_similar_stream(writer, reader.source.stream, frame, codec, options)
+                pts = round(max(0.0, seconds) / _TIME_BASE)
+                writer.write(_recoded(frame, writer.stream), pts, _TIME_BASE, _duration(frame, timeline))
             if not writer.has_stream:
                 raise MediaError(
                     f"no frame from second {start:g} on can be decoded", path=source, remedy="start earlier"
@@ -145,6 +149,7 @@ class VideoWriter:
         self._path = Path(path)
         self._temporary = self._path.parent / f".w2svqa-{secrets.token_hex(8)}{self._path.suffix}"
         self._stream: VideoStream | None = None
+        self._durations: dict[int, int] = {}
         with self._translated():
             # FFmpeg gets the open file, never the name: a name may look like an address or a pattern.
             self._file = self._temporary.open("xb")
@@ -165,7 +170,7 @@ class VideoWriter:
         try:
             with self._translated():
                 if self._stream is not None:
-                    self._container.mux(self._stream.encode(None))
+                    self._mux(self._stream.encode(None))
                 self._container.close()
                 self._file.close()
                 self._temporary.replace(self._path)
@@ -209,12 +214,19 @@ class VideoWriter:
             self._stream = stream
         return stream
 
-    def write(self, frame: VideoFrame, pts: int, time_base: Fraction) -> None:
-        """Encode a frame in the stream's size and format, to be shown at ``pts * time_base`` seconds."""
+    def write(self, frame: VideoFrame, pts: int, time_base: Fraction, duration: int) -> None:
+        """Encode a frame of the stream's size and format, shown from ``pts`` for ``duration`` (in ``time_base``)."""
         frame.pts, frame.time_base = pts, time_base
         frame.pict_type = PictureType.NONE
+        self._durations[pts] = duration
         with self._translated():
-            self._container.mux(self.stream.encode(frame))
+            self._mux(self.stream.encode(frame))
+
+    def _mux(self, packets: list[Packet[VideoStream]]) -> None:
+        for packet in packets:
+            # Encoders that reorder forget it, and then muxers guess how long the last frame lasts.
+            packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
+            self._container.mux(packet)
 
     def _discard(self) -> None:
         container = getattr(self, "_container", None)
@@ -257,10 +269,13 @@ def _encodable(picture: NDArray[np.uint8], stream: VideoStream) -> VideoFrame:
     padded = np.pad(picture, extra, mode="edge") if any(pair[1] for pair in extra) else np.ascontiguousarray(picture)
     frame = VideoFrame.from_ndarray(padded, format="rgb24")
     if stream.codec_context.format is None or stream.codec_context.format.is_rgb:
-        return frame.reformat(format=stream.pix_fmt)
-    matrix = Colorspace.ITU709 if picture.shape[0] >= HD_LINES else Colorspace.ITU601
+        return frame.reformat(format=stream.pix_fmt, threads=_SWSCALE_THREADS)
     return frame.reformat(
-        format=stream.pix_fmt, dst_colorspace=matrix, dst_color_range=ColorRange.MPEG, interpolation=_FULL_CHROMA
+        format=stream.pix_fmt,
+        dst_colorspace=_matrix_by_height(picture.shape[0]),
+        dst_color_range=ColorRange.MPEG,
+        interpolation=_FULL_CHROMA,
+        threads=_SWSCALE_THREADS,
     )
 
 
@@ -276,8 +291,9 @@ def _add_similar_stream(
     stream = writer.add_stream(codec, pixel_format, (frame.width, frame.height), rate, options)
     context = stream.codec_context
     context.time_base = _TIME_BASE
-    context.color_range, context.colorspace = int(frame.color_range), int(frame.colorspace)
-    context.color_primaries, context.color_trc = int(frame.color_primaries), int(frame.color_trc)
+    if frame.format.is_rgb == av.VideoFormat(pixel_format).is_rgb:
+        context.color_range, context.colorspace = range_of(frame), int(frame.colorspace)
+        context.color_primaries, context.color_trc = int(frame.color_primaries), int(frame.color_trc)
     if source.sample_aspect_ratio:
         context.sample_aspect_ratio = source.sample_aspect_ratio
     matrix = display_matrix(frame)
@@ -285,7 +301,30 @@ def _add_similar_stream(
         stream.set_display_matrix(matrix)
 
 
+def _duration(frame: VideoFrame, timeline: Timeline) -> int:
+    seconds = float((frame.duration or 0) * (frame.time_base or 0))
+    return max(1, round((seconds or timeline.frame_duration) / _TIME_BASE))
+
+
 def _recoded(frame: VideoFrame, stream: VideoStream) -> VideoFrame:
     if (frame.width, frame.height, frame.format.name) == (stream.width, stream.height, stream.pix_fmt):
         return frame
-    return frame.reformat(width=stream.width, height=stream.height, format=stream.pix_fmt)
+    if frame.format.is_rgb:
+        matrix, target_range = _matrix_by_height(stream.height), ColorRange.MPEG
+    else:
+        matrix, target_range = matrix_of(frame), range_of(frame)
+    return frame.reformat(
+        width=stream.width,
+        height=stream.height,
+        format=stream.pix_fmt,
+        src_colorspace=matrix,
+        dst_colorspace=matrix,
+        src_color_range=range_of(frame),
+        dst_color_range=target_range,
+        interpolation=_FULL_CHROMA,
+        threads=_SWSCALE_THREADS,
+    )
+
+
+def _matrix_by_height(height: int) -> Colorspace:
+    return Colorspace.ITU709 if height >= HD_LINES else Colorspace.ITU601

@@ -105,7 +105,7 @@ class FrameReader:
     def _flush(self) -> Packet[VideoStream]:
         packet = Packet()
         packet.stream = self.source.stream
-        return cast(Packet[VideoStream], packet)
+        return cast("Packet[VideoStream]", packet)
 
     def _decode(self, packet: Packet[VideoStream], one_thread: bool) -> list[VideoFrame]:
         try:

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import StrPath
 from w2svqa.core.random import generator
 from w2svqa.video.encode import write_lossless
-from w2svqa.video.resize import resize_rgb
+from w2svqa.video.resize import resize_grey, resize_rgb
 
 _SHAPES = 18
-_OCTAVES = 7
+_TEXTURES = 3
+_OCTAVES = 8
 _OVERSAMPLING = 2  # edges drawn at twice the size come out smooth, as a lens would draw them
+_PERSISTENCE = 0.75  # contrast of each octave relative to the coarser one
 _PAN = 3  # pixels per frame
 
 
@@ -67,19 +69,23 @@ def _canvas(seed: int, width: int, height: int) -> NDArray[np.uint8]:
     random = generator(seed, "scene")
     tall, wide = height * _OVERSAMPLING, width * _OVERSAMPLING
     rows, columns = np.mgrid[0:tall, 0:wide].astype(np.float32) / tall
-    picture = _background(random, rows, columns)
-    for _ in range(_SHAPES):
-        _draw_shape(random, picture, rows, columns)
+    textures = [_texture(random, rows.shape) for _ in range(_TEXTURES)]
+    picture = _background(random, rows, columns, textures[0])
+    for number in range(_SHAPES):
+        _draw_shape(random, picture, rows, columns, textures[number % _TEXTURES])
     return resize_rgb(np.clip(np.rint(picture), 0, 255).astype(np.uint8), (height, width), method="area")
 
 
 def _background(
-    random: np.random.Generator, rows: NDArray[np.float32], columns: NDArray[np.float32]
+    random: np.random.Generator,
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+    texture: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """A lit gradient under a texture."""
     top, bottom = _colour(random), _colour(random)
     light = rows[..., None] * bottom + (1 - rows[..., None]) * top
-    return light + 60 * (_texture(random, rows.shape)[..., None] - 0.5) + 8 * np.sin(9 * columns[..., None])
+    return light + 120 * (texture[..., None] - 0.5) + 8 * np.sin(9 * columns[..., None])
 
 
 def _draw_shape(
@@ -87,6 +93,7 @@ def _draw_shape(
     picture: NDArray[np.float32],
     rows: NDArray[np.float32],
     columns: NDArray[np.float32],
+    texture: NDArray[np.float32],
 ) -> None:
     """Paint one textured or striped ellipse or box, in place."""
     aspect = picture.shape[1] / picture.shape[0]
@@ -99,26 +106,26 @@ def _draw_shape(
     else:
         inside = (np.abs(along) < tall) & (np.abs(across) < wide)
     colour = _colour(random)
-    if random.random() < 0.4:
+    if random.random() < 0.2:
         stripes = np.sin(along * random.uniform(60, 400))
         surface = colour + 50 * stripes[inside][:, None]
     else:
-        surface = colour + 90 * (_texture(random, rows.shape)[inside][:, None] - 0.5)
+        surface = colour + 200 * (texture[inside][:, None] - 0.5)
     picture[inside] = surface
 
 
 def _texture(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Sum of random grids whose size halves and whose contrast falls by 0.6 from one to the next; about 0-1."""
+    """Sum of random grids, each twice as fine as the one before and of less contrast; about 0-1."""
     height, width = shape
     total = np.zeros((height, width), np.float32)
     for octave in range(_OCTAVES):
         cells = 2 ** (octave + 2)
-        grid = random.integers(0, 256, (cells, max(2, cells * width // height), 1), dtype=np.uint8)
-        grid = np.broadcast_to(grid, (*grid.shape[:2], 3))
-        total += 0.6**octave * resize_rgb(np.ascontiguousarray(grid), (height, width), method="bicubic")[..., 0] / 255
-    weight = sum(0.6**octave for octave in range(_OCTAVES))
+        grid = random.integers(0, 256, (cells, max(2, cells * width // height)), dtype=np.uint8)
+        total += np.float32(_PERSISTENCE**octave / 255) * resize_grey(grid, (height, width), method="bicubic")
+    weight = sum(_PERSISTENCE**octave for octave in range(_OCTAVES))
     return total / np.float32(weight)
 
 
 def _colour(random: np.random.Generator) -> NDArray[np.float32]:
-    return random.uniform(30, 225, size=3).astype(np.float32)
+    """Draw a colour as muted as most things are: a grey with a tint."""
+    return (random.uniform(50, 200) + random.normal(0, 25, size=3)).astype(np.float32)

@@ -1,0 +1,46 @@
+"""The views of a key frame: native pixels, any size."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from w2svqa.students.views import DETAIL_GRID, VIEW_SIZE, VIEWS, make_views
+
+
+def frame(height: int, width: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (90, 130), (128, 128), (240, 320), (321, 641)])
+@pytest.mark.parametrize("margin", [0, 16])
+def test_shape_for_any_size(size: tuple[int, int], margin: int) -> None:
+    views = make_views(frame(*size), margin=margin)
+    assert views.shape == (VIEWS, VIEW_SIZE + margin, VIEW_SIZE + margin, 3)
+    assert views.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("size", "grid"), [((400, 600), DETAIL_GRID), ((600, 400), DETAIL_GRID[::-1])])
+def test_details_are_pixels_of_the_frame_in_a_grid(size: tuple[int, int], grid: tuple[int, int]) -> None:
+    picture = frame(*size)
+    views = make_views(picture)
+    for index, view in enumerate(views[:-1]):
+        row, column = divmod(index, grid[1])
+        top = round((row + 0.5) * size[0] / grid[0] - VIEW_SIZE / 2)
+        left = round((column + 0.5) * size[1] / grid[1] - VIEW_SIZE / 2)
+        assert (view == picture[top : top + VIEW_SIZE, left : left + VIEW_SIZE]).all()
+
+
+def test_small_frames_are_continued_by_reflection() -> None:
+    picture = frame(100, 200)
+    view = make_views(picture)[0]
+    assert (view[:100] == picture[:, : VIEW_SIZE]).all()
+    assert (view[100] == view[99]).all()
+    assert (view[101] == view[98]).all()
+
+
+def test_the_last_view_is_the_whole_picture() -> None:
+    picture = np.zeros((256, 512, 3), np.uint8)
+    picture[:, 256:] = 200
+    whole = make_views(picture)[-1]
+    assert abs(float(whole[:, : VIEW_SIZE // 2].mean())) < 2
+    assert float(whole[:, VIEW_SIZE // 2 :].mean()) == pytest.approx(200, abs=2)
