@@ -16,12 +16,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from w2svqa.core.config import config_hash, difference, from_mapping, load_config, to_mapping
-from w2svqa.core.errors import ConfigError, StoreError, StrPath
+from w2svqa.core.errors import BundleError, ConfigError, StoreError, StrPath
 from w2svqa.core.executor import make_executor
 from w2svqa.core.extras import require
 from w2svqa.core.files import atomic_write, hold, sha256_file
@@ -32,7 +32,9 @@ from w2svqa.stages.distort import DistortConfig, distort_clip
 from w2svqa.stages.export import ExportConfig, export
 from w2svqa.stages.ingest import IngestConfig, ingest
 from w2svqa.stages.pair import PairConfig, make_pairs
-from w2svqa.stages.train import TrainConfig, train
+from w2svqa.stages.train import CHECKPOINT, TrainConfig, train
+from w2svqa.students.bundle import check_files, read_card
+from w2svqa.students.compact import CompactModel
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, text)``."""
@@ -98,7 +100,6 @@ def run(
         require(module, extra="train")
     config = load_config(config_path, RunConfig)
     folder = Path("runs") / config.name if output is None else Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
     with hold(folder):
         _claim(folder, config)
         return _stages(_Run(config=config, folder=folder, workers=workers, progress=progress))
@@ -108,7 +109,10 @@ def _claim(folder: Path, config: RunConfig) -> None:
     """Write the effective configuration, or refuse a folder that has another."""
     path = folder / "run.json"
     if path.exists():
-        lines = difference(json.loads(path.read_text(encoding="utf-8")), to_mapping(config))
+        try:
+            lines = difference(json.loads(path.read_text(encoding="utf-8")), to_mapping(config))
+        except ValueError as error:
+            raise StoreError(f"is damaged: {error}", path=path, remedy="delete it to go on") from None
         if lines:
             raise ConfigError(
                 f"the run was started with another configuration: {'; '.join(lines)}",
@@ -133,18 +137,7 @@ def _stages(run: _Run) -> Path:
         seed=run.config.seed,
         progress=partial(run.progress, "train"),
     )
-    return export(
-        model,
-        clips,
-        versions,
-        run.config.export,
-        run.folder / "bundle",
-        views_folder=run.folder / "versions",
-        name=run.config.name,
-        seed=run.config.seed,
-        facts={"pairs": _shares(pairs), "config": to_mapping(run.config)},
-        progress=partial(run.progress, "export"),
-    )
+    return _export(run, model, clips, versions, pairs)
 
 
 def _ingest(run: _Run) -> list[ClipRow]:
@@ -234,6 +227,53 @@ def _pair(run: _Run, versions: Sequence[VersionRow]) -> list[PairRow]:
     shares = ", ".join(f"{count} {origin}" for origin, count in _shares(rows).items())
     run.progress("pair", len(rows), len(rows), f"{len(rows)} pairs: {shares}")
     return rows
+
+
+def _export(
+    run: _Run, model: CompactModel, clips: Sequence[ClipRow], versions: Sequence[VersionRow], pairs: Sequence[PairRow]
+) -> Path:
+    target, config, seed = run.folder / "bundle", run.config.export, run.config.seed
+    checkpoint = run.folder / "train" / CHECKPOINT
+    inputs = {
+        "clips": config_hash([to_mapping(row) for row in clips]),
+        "versions": config_hash([row.version_id for row in versions]),
+        "checkpoint": sha256_file(checkpoint) if checkpoint.exists() else "",  # none after 0 steps
+    }
+    made_of = fingerprint("bundle", config, inputs, seed=seed)
+    if not _is_exported(target, made_of):
+        export(
+            model,
+            clips,
+            versions,
+            config,
+            target,
+            views_folder=run.folder / "versions",
+            name=run.config.name,
+            seed=seed,
+            facts={"made_of": made_of, "pairs": _shares(pairs), "config": _without_folders(run.config)},
+            progress=partial(run.progress, "export"),
+        )
+    run.progress("export", 1, 1, f"the student is in {target}")
+    return target
+
+
+def _is_exported(folder: Path, made_of: str) -> bool:
+    """Whether the folder holds an undamaged bundle of these inputs."""
+    try:
+        card = read_card(folder)
+        check_files(folder, card)
+    except BundleError:
+        return False
+    return card.get("made_of") == made_of
+
+
+def _without_folders(config: RunConfig) -> dict[str, object]:
+    """The configuration as a card shows it: file names, but not where they are on this machine."""
+    sources = tuple(
+        replace(source, folder=Path(source.folder).name, manifest=Path(source.manifest).name)
+        for source in config.ingest.sources
+    )
+    return to_mapping(replace(config, ingest=replace(config.ingest, sources=sources)))
 
 
 def _shares(pairs: Sequence[PairRow]) -> dict[str, int]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,17 +27,23 @@ def write_clip(tmp_path: Path) -> WriteClip:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Start:
-    """Return a function that starts the command with the brightness student, in the temporary folder."""
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Give a function that starts the command with the brightness student, in the temporary folder."""
+    started: list[subprocess.Popen[bytes]] = []
 
     def begin(*arguments: str | Path, delay: float = 0.0, **options: object) -> subprocess.Popen[bytes]:
         environment = os.environ | {"PYTHONPATH": str(PACKAGE), "FAKE_DELAY": str(delay), "PYTHONIOENCODING": "utf-8"}
         environment |= {"COLUMNS": "200"}
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
         command = [*COMMAND, *map(str, arguments)]
-        return subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)  # type: ignore[call-overload, no-any-return]  # options of Popen
+        process: subprocess.Popen[bytes] = subprocess.Popen(command, cwd=tmp_path, env=environment, **pipes)  # type: ignore[call-overload]  # options of Popen
+        started.append(process)
+        return process
 
-    return begin
+    yield begin
+    for process in started:  # a failed test leaves nothing behind
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The simulators: what they leave alone, how they grow worse, and what they refuse."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +34,10 @@ def test_levels_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize("kind", SPATIAL)
 def test_error_grows_with_level(kind: str, scene: NDArray[np.uint8]) -> None:
     levels = range(len(SIMULATORS[kind].levels) + 1)
-    errors = [
-        float(np.square(distort_frame(scene, kind, level).astype(float) - scene).mean())
-        for level in levels
-    ]
+    errors = [float(np.square(distort_frame(scene, kind, level).astype(float) - scene).mean()) for level in levels]
     visible = errors if kind != "blur" else [errors[0], *errors[2:]]  # a sigma of 0.1 changes no 8-bit pixel
     assert errors[0] == 0
-    assert all(worse > better for better, worse in zip(visible, visible[1:], strict=False))
+    assert all(worse > better for better, worse in itertools.pairwise(visible))
 
 
 @pytest.mark.parametrize("kind", SPATIAL)

@@ -3,9 +3,11 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -284,6 +286,19 @@ def test_leaving_early_stops_the_thread(taken: int) -> None:
         take_and_interrupt(clip, taken)
     assert threading.active_count() == before
     assert clip.was_closed
+
+
+def test_interrupt_while_the_thread_starts_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(ThreadPoolExecutor):
+        def submit(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original
+            super().submit(*arguments, **options)
+            raise KeyboardInterrupt
+
+    before = threading.active_count()
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        take_and_interrupt(FakeClip(None), 0)
+    assert threading.active_count() == before
 
 
 def test_closing_a_batch_stops_its_workers(tmp_path: Path, scorer: Scorer) -> None:

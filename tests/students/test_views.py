@@ -33,7 +33,7 @@ def test_details_are_pixels_of_the_frame_in_a_grid(size: tuple[int, int], grid: 
 def test_small_frames_are_continued_by_reflection() -> None:
     picture = frame(100, 200)
     view = make_views(picture)[0]
-    assert (view[:100] == picture[:, : VIEW_SIZE]).all()
+    assert (view[:100] == picture[:, :VIEW_SIZE]).all()
     assert (view[100] == view[99]).all()
     assert (view[101] == view[98]).all()
 

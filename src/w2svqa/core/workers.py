@@ -61,7 +61,7 @@ class Pool(Generic[TaskT, ItemT, ValueT]):
     def __enter__(self) -> Self:
         try:
             with _interrupts_held_back():
-                ready = self._pool.submit(attempt, _nothing, None, 0)  # this starts all of the processes
+                ready = self._pool.submit(attempt, _nothing, None, 0)  # this starts the first process
             reply = ready.result()
             if reply.error is not None:
                 raise reply.error
@@ -85,7 +85,9 @@ class Pool(Generic[TaskT, ItemT, ValueT]):
         # Pickled here, so that what cannot be pickled is an error here; in the pool's own thread it comes too late.
         work = pickle.dumps((self._function, item, self._retries))
         try:
-            self._running[self._pool.submit(_attempt_pickled, work)] = task
+            with _interrupts_held_back():  # the pool starts its processes one by one, as items come
+                future = self._pool.submit(_attempt_pickled, work)
+            self._running[future] = task
         except BrokenProcessPool:  # a process has died, but no item has shown it yet
             self.suspects.append(task)
 

@@ -1,7 +1,8 @@
 """student -> scale: anchors chosen by the program, what 0 and 100 mean, and an interval whose coverage was measured.
 
 Everything here uses the student as it ships, on contents it was not trained on. The ``anchor`` split gives the
-anchors; one half of the contents of the ``calibration`` split fits temperature, scale and interval, the other half measures them.
+anchors; one half of the contents of the ``calibration`` split fits temperature, scale and interval, the other half
+measures them.
 """
 
 from __future__ import annotations

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -110,8 +109,8 @@ def _encoded(clip: ClipRow, kind: str, level: int, seconds: int, seed: int) -> F
 
 
 def _key_frames(path: str | Path, seconds: int) -> Frames:
-    with closing(open_clip(path).chunks()) as chunks:
-        frames = [chunk.key_frame for chunk in islice(chunks, seconds)]
+    with open_clip(path) as clip:
+        frames = [chunk.key_frame for chunk in islice(clip.chunks(), seconds)]
     if not frames:
         raise MediaError("has no frames", path=path, remedy="leave it out of the pool")
     return frames

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -64,8 +63,9 @@ def export(
         BundleError: ONNX and PyTorch differ.
         ConfigError: the held-out splits have too few clips.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".bundle-"))
+    scratch = target.with_name(f".{target.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
+    scratch.mkdir(parents=True)
     try:
         export_onnx(model, scratch)
         student = CompactStudent(scratch, name=name, kinds=model.config.kinds)

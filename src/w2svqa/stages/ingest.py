@@ -152,6 +152,10 @@ def _listed(source: SourceConfig, allowed: tuple[str, ...]) -> Iterator[Candidat
         raise ConfigError(
             f"the manifest cannot be read: {error.strerror}", path=manifest, remedy="correct ingest.sources"
         ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ConfigError(
+            f"the manifest is no CSV file in UTF-8: {error}", path=manifest, remedy="save it as one"
+        ) from None
     for line in lines:
         license_ = _cell(line, source.license_column, manifest)
         if license_ not in allowed:
@@ -167,11 +171,13 @@ def _listed(source: SourceConfig, allowed: tuple[str, ...]) -> Iterator[Candidat
 
 
 def _cell(line: Mapping[str, str | None], column: str, manifest: Path) -> str:
-    value = line.get(column)
-    if value is None:
+    if column not in line:
         raise ConfigError(
             f"has no column {column!r}", path=manifest, remedy=f"it has {', '.join(key for key in line if key)}"
         )
+    value = line[column]
+    if value is None:
+        raise ConfigError(f"a line ends before column {column!r}", path=manifest, remedy="complete that line")
     return value
 
 

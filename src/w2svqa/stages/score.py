@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -35,6 +35,9 @@ Rows = Generator[tuple[int, Score], None, None]
 
 _READ_AHEAD: Final = 1
 """Chunks that wait between decoder and student; with one in each hand, at most three are in memory."""
+
+_PATIENCE: Final = 0.1
+"""Seconds after which a decoder that cannot hand over its chunk looks whether it is to stop."""
 
 
 class Scorer:
@@ -304,15 +307,21 @@ def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
     waiting: queue.Queue[Chunk | None] = queue.Queue(_READ_AHEAD)
     stopped = threading.Event()
 
+    def hand_over(item: Chunk | None) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                waiting.put(item, timeout=_PATIENCE)
+                return
+
     def decode() -> None:
         try:
             with _closing(clip.chunks()) as chunks:
                 for chunk in chunks:
-                    waiting.put(chunk)
+                    hand_over(chunk)
                     if stopped.is_set():
                         return
         finally:
-            waiting.put(None)
+            hand_over(None)
 
     def taken() -> Iterator[Chunk]:
         while (chunk := waiting.get()) is not None:
@@ -320,21 +329,12 @@ def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
         decoding.result()  # raises what the decoder raised
 
     with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
-        decoding = pool.submit(decode)
+        # Ctrl-C may strike at any point: whatever has started by then must hear that it is to stop
         try:
+            decoding = pool.submit(decode)
             yield taken()
         finally:
             stopped.set()
-            while not decoding.done():
-                _discard(waiting)
-
-
-def _discard(waiting: queue.Queue[Chunk | None]) -> None:
-    """Make room, so that a decoder that waits to hand over a chunk goes on and sees that it is to stop."""
-    try:
-        waiting.get(timeout=0.02)
-    except queue.Empty:
-        return
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,7 +214,7 @@ def _resume(path: Path, model: CompactModel, optimiser: torch.optim.Optimizer) -
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
         return int(state["step"])
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise StoreError(
             f"the checkpoint cannot be read: {error}", path=path, remedy="delete it to start again"
         ) from None

@@ -134,7 +134,7 @@ class Batches:
         views = self._views(row.views)[row.row, int(look.integers(row.seconds))]
         top, left = look.integers(views.shape[1] - VIEW_SIZE + 1, size=2).tolist()
         details = look.permutation(len(views) - 1)[: self._config.details].tolist()
-        shifted = views[[*details, -1], top : top + VIEW_SIZE, left : left + VIEW_SIZE]
+        shifted: NDArray[np.uint8] = views[[*details, -1], top : top + VIEW_SIZE, left : left + VIEW_SIZE]
         return shifted[:, :, ::-1] if flip else shifted
 
     def _views(self, name: str) -> NDArray[np.uint8]:

@@ -13,12 +13,14 @@ weights.safetensors the same weights for training on
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module, resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ from w2svqa.core.errors import BundleError, StrPath
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
+from w2svqa.students.runtime import COMPARATOR, DIAGNOSIS, ENCODER
 
 CARD: Final = "card.json"
 ANCHORS: Final = "anchors.npz"
@@ -37,8 +40,12 @@ FORMAT_VERSION: Final = 1
 SHIPPED: Final = ("compact",)
 """Names of the bundles inside the package; the first is the default."""
 
-# Kind of student in a card -> how it is loaded from the folder and the card.
-_LOADERS: Final = {"compact": "w2svqa.students.runtime:CompactStudent.from_card"}
+# Kind of student in a card -> how it is loaded from the folder and the card, and the files that it reads.
+_KINDS: Final = {
+    "compact": ("w2svqa.students.runtime:CompactStudent.from_card", (ENCODER, COMPARATOR, DIAGNOSIS)),
+}
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +86,11 @@ def load_bundle(name_or_path: StrPath | None = None) -> Bundle:
     folder = bundle_folder(name_or_path)
     card = read_card(folder)
     check_files(folder, card)
-    anchors, preferences = _read_anchors(folder)
+    target, networks = _kind(card, folder)
+    _require_listed(card, (ANCHORS, *networks), folder)
+    anchors, preferences = _read_anchors(folder / ANCHORS)
     scale = _entry(card, "scale", dict, folder)
-    loader = _loader(_entry(card, "student", str, folder), folder)
+    loader = _loader(target)
     return Bundle(
         student=loader(folder, card),
         anchors=anchors,
@@ -101,12 +110,14 @@ def bundle_folder(name_or_path: StrPath | None = None) -> Path:
     if name_or_path is None or str(name_or_path) in SHIPPED:
         return Path(str(resources.files("w2svqa.students"))) / "bundles" / str(name_or_path or SHIPPED[0])
     folder = Path(name_or_path)
-    if not folder.is_dir():
-        raise BundleError(
-            "no such student",
-            path=folder,
-            remedy=f"give a bundle's folder, or one of the shipped: {', '.join(SHIPPED)}",
-        )
+    remedy = f"give a bundle's folder, or one of the shipped: {', '.join(SHIPPED)}"
+    try:
+        found = folder.is_dir()
+        problem = "is no folder" if folder.exists() else "no such student"
+    except OSError as error:
+        raise BundleError(f"cannot be read: {error.strerror}", path=folder, remedy=remedy) from None
+    if not found:
+        raise BundleError(problem, path=folder, remedy=remedy)
     return folder
 
 
@@ -121,8 +132,12 @@ def read_card(folder: Path) -> dict[str, Any]:
         card = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise BundleError(f"has no {CARD}", path=folder, remedy="give the folder of an exported bundle") from None
-    except (OSError, ValueError) as error:
-        raise BundleError(f"cannot be read: {error}", path=path, remedy="export or install the bundle again") from None
+    except OSError as error:
+        raise BundleError(f"cannot be read: {error.strerror}", path=path, remedy="check its permissions") from None
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            f"is damaged: no valid JSON ({error})", path=path, remedy="export or install the bundle again"
+        ) from None
     if not isinstance(card, dict) or card.get("format") != FORMAT:
         raise BundleError(f"is no student bundle (format is not {FORMAT!r})", path=path, remedy="give another folder")
     if card.get("format_version") != FORMAT_VERSION:
@@ -140,9 +155,13 @@ def check_files(folder: Path, card: Mapping[str, Any]) -> None:
     """Compare every file that the card lists with its hash.
 
     Raises:
-        BundleError: a file is missing or differs.
+        BundleError: a file is missing or differs, or the card lists one that is not in the folder itself.
     """
     for name, expected in _entry(card, "files", dict, folder).items():
+        if not _is_plain(name):
+            raise BundleError(
+                f"its card lists {name!r}, which is no file name", path=folder / CARD, remedy="do not use this bundle"
+            )
         path = folder / name
         try:
             found = sha256(path.read_bytes()).hexdigest()
@@ -169,25 +188,69 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 
-def _read_anchors(folder: Path) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
-    with np.load(folder / ANCHORS, allow_pickle=False) as arrays:
-        preferences = arrays["preferences"]
-        return tuple(arrays[f"anchor_{index}"] for index in range(len(preferences))), preferences
+def _is_plain(name: str) -> bool:
+    """Whether a name cannot lead out of its folder on any system: no separators, drives or control characters."""
+    return name.isprintable() and name not in ("", ".", "..") and not set(name) & set("/\\:")
 
 
-def _entry(card: Mapping[str, Any], key: str, kind: type[Any], folder: Path) -> Any:  # noqa: ANN401 (JSON)
+def _require_listed(card: Mapping[str, Any], names: tuple[str, ...], folder: Path) -> None:
+    """Refuse to read a file that no hash vouches for."""
+    for name in names:
+        if name not in card["files"]:
+            raise BundleError(f"its card does not list {name}", path=folder / CARD, remedy="export the bundle again")
+
+
+def _read_anchors(path: Path) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
+    again = "export the bundle again"
+    if not zipfile.is_zipfile(path):  # np.load would advise to load it unsafely
+        raise BundleError("is damaged: no NumPy archive", path=path, remedy=again)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            preferences = arrays["preferences"]
+            tokens = tuple(arrays[f"anchor_{index}"] for index in range(len(preferences)))
+    except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise BundleError(f"is damaged: {error}", path=path, remedy=again) from None
+    _check_anchors(tokens, preferences, path)
+    return tokens, preferences
+
+
+def _check_anchors(tokens: tuple[Tokens, ...], preferences: NDArray[np.float64], path: Path) -> None:
+    if not tokens or preferences.shape != (len(tokens), len(tokens)) or preferences.dtype != np.float64:
+        raise BundleError(
+            f"its preferences are {preferences.dtype} {preferences.shape}, not float64 (anchors, anchors)",
+            path=path,
+            remedy="export the bundle again",
+        )
+    for index, token in enumerate(tokens):
+        if token.ndim != 2 or 0 in token.shape or token.dtype != np.float32 or token.shape[1] != tokens[0].shape[1]:
+            raise BundleError(
+                f"its anchor {index} is {token.dtype} {token.shape}, not float32 (seconds, token)",
+                path=path,
+                remedy="export the bundle again",
+            )
+    if not np.isfinite(preferences).all() or not all(np.isfinite(token).all() for token in tokens):
+        raise BundleError("holds numbers that are not finite", path=path, remedy="export the bundle again")
+
+
+def _entry(card: Mapping[str, Any], key: str, kind: type[_Kind], folder: Path) -> _Kind:
     value = card.get(key)
     if not isinstance(value, kind):
         raise BundleError(f"its card has no valid {key!r}", path=folder / CARD, remedy="export the bundle again")
     return value
 
 
-def _loader(kind: str, folder: Path) -> Callable[[Path, Mapping[str, Any]], Student]:
-    if kind not in _LOADERS:
+def _kind(card: Mapping[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return how the student of a card is loaded, and the files that it reads."""
+    kind = _entry(card, "student", str, folder)
+    if kind not in _KINDS:
         raise BundleError(
             f"holds a student of unknown kind {kind!r}", path=folder / CARD, remedy="install a newer w2svqa"
         )
-    module, _, attributes = _LOADERS[kind].partition(":")
+    return _KINDS[kind]
+
+
+def _loader(name: str) -> Callable[[Path, Mapping[str, Any]], Student]:
+    module, _, attributes = name.partition(":")
     target: Any = import_module(module)
     for attribute in attributes.split("."):
         target = getattr(target, attribute)

@@ -95,7 +95,8 @@ class Residual(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map ``(N, width, h, w)`` to the same shape."""
-        return features + self.body(features)
+        added: Tensor = features + self.body(features)
+        return added
 
 
 class Encoder(nn.Module):
@@ -121,7 +122,7 @@ class Encoder(nn.Module):
 
         Training may give fewer detail crops than scoring does: they are averaged.
         """
-        return self.from_planes(self.planes(views.flatten(0, 1)), len(views))
+        return self.from_planes(self.planes(views.flatten(0, 1)), views.shape[0])
 
     def from_planes(self, planes: Tensor, seconds: int) -> Tensor:
         """Map the planes of the views of ``seconds`` seconds, ``(seconds * V, 4, side, side)``, to tokens."""

@@ -20,8 +20,8 @@ from w2svqa.students.compact import CompactModel
 from w2svqa.students.runtime import COMPARATOR, DIAGNOSIS, ENCODER, CompactStudent
 from w2svqa.students.views import VIEW_SIZE, VIEWS
 
-TOLERANCE = 1e-4
-"""Largest allowed difference of a logit between ONNX Runtime and PyTorch; both compute in float32."""
+TOLERANCE = 1e-3
+"""Largest allowed difference of a logit between ONNX Runtime and PyTorch; both compute in float32, in another order."""
 
 
 def export_onnx(model: CompactModel, folder: Path) -> None:

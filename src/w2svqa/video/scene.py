@@ -85,7 +85,8 @@ def _background(
     """A lit gradient under a texture."""
     top, bottom = _colour(random), _colour(random)
     light = rows[..., None] * bottom + (1 - rows[..., None]) * top
-    return light + 120 * (texture[..., None] - 0.5) + 8 * np.sin(9 * columns[..., None])
+    waves: NDArray[np.float32] = 8 * np.sin(9 * columns[..., None])
+    return np.asarray(light + 120 * (texture[..., None] - 0.5) + waves, dtype=np.float32)
 
 
 def _draw_shape(
