@@ -240,7 +240,9 @@ def _export(
         "checkpoint": sha256_file(checkpoint) if checkpoint.exists() else "",  # none after 0 steps
     }
     made_of = fingerprint("bundle", config, inputs, seed=seed)
-    if not _is_exported(target, made_of):
+    if _is_exported(target, made_of):
+        run.progress("export", 1, 1, "was exported before")
+    else:
         export(
             model,
             clips,
@@ -253,7 +255,6 @@ def _export(
             facts={"made_of": made_of, "pairs": _shares(pairs), "config": _without_folders(run.config)},
             progress=partial(run.progress, "export"),
         )
-    run.progress("export", 1, 1, f"the student is in {target}")
     return target
 
 

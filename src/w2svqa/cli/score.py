@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
 PATHS_HELP = "Videos, images, folders, patterns such as 'clips/*.mp4', or - for a list of paths on standard input."
 
 
+class ScoreForm(StrEnum):
+    """The forms of the score, as ``preference.forms.Form`` lists them: typer wants an enumeration."""
+
+    ANCHORED = "anchored"
+    JOINT = "joint"
+    RELEASED = "released"
+
+
 def score(
     paths: Annotated[list[str], typer.Argument(help=PATHS_HELP, metavar="PATH")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
@@ -39,6 +48,9 @@ def score(
     student: Annotated[
         str | None, typer.Option(metavar="PATH", help="Folder of a student bundle; the shipped one if not given.")
     ] = None,
+    form: Annotated[
+        ScoreForm, typer.Option(help="How preferences become a score; docs/scoring.md compares the three.")
+    ] = ScoreForm.ANCHORED,
     workers: Annotated[int, typer.Option(min=1, help="Processes that score files side by side.")] = 1,
     fail_under: Annotated[
         float | None,
@@ -65,7 +77,7 @@ def score(
         raise typer.Exit(exits.USAGE) from None
     from w2svqa.stages.score import Scorer
 
-    scorer = Scorer.load(student)
+    scorer = Scorer.load(student, form=form.value)
     batch = _Batch(items, scorer, table, workers)
     scores = batch.run(_output(as_json, as_csv))
     _show_timelines(scores, timeline, plot, on_stdout=not (as_json or as_csv))

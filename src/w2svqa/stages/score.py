@@ -9,7 +9,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -22,6 +22,7 @@ from w2svqa.core.executor import ProcessExecutor
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.protocols import Clip, Diagnostician
 from w2svqa.core.records import Chunk, Comparison, Reason, Score, Status, Tokens
+from w2svqa.preference.forms import Form
 from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import judge_both, preferences
@@ -47,6 +48,8 @@ class Scorer:
 
     Args:
         bundle: a student with its anchors and scale, from :func:`w2svqa.students.bundle.load_bundle`.
+        form: how preferences become a score: ``"anchored"`` (the default: fixed anchors, exact MAP), ``"joint"`` (the
+            paper's) or ``"released"`` (the authors' code, its errors included); docs/scoring.md compares them.
 
     Raises:
         BundleError: the bundle's scale cannot be used.
@@ -61,37 +64,39 @@ class Scorer:
         ('ok', True, 2)
     """
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, *, form: Form = "anchored") -> None:
         try:
-            scale = Scale.from_dict(bundle.scale_mapping)
+            scale = replace(Scale.from_dict(bundle.scale_mapping), form=form)
             self._judge = AnchoredJudge(bundle.student, bundle.anchors, scale)
         except ValueError as error:
             raise BundleError(
                 f"its scale cannot be used: {error}", path=bundle.folder, remedy="export the bundle again"
             ) from None
         self._bundle = bundle
-        self._source: _Source = _Source(bundle=bundle)
+        self._source: _Source = _Source(bundle=bundle, form=form)
 
     @classmethod
-    def load(cls, student: StrPath | None = None) -> Scorer:
+    def load(cls, student: StrPath | None = None, *, form: Form = "anchored") -> Scorer:
         """Load a student bundle.
 
         Args:
             student: name of a shipped student or a bundle's folder; ``None`` for the compact student that ships inside
                 the package.
+            form: as in the constructor.
 
         Raises:
             BundleError: there is no such bundle, or it is damaged, incomplete or from another version.
         """
-        scorer = cls(load_bundle(student))
+        scorer = cls(load_bundle(student), form=form)
         # by name, because a loaded network cannot be sent to another process
-        scorer._source = _Source(student=student)
+        scorer._source = _Source(student=student, form=form)
         return scorer
 
     @property
     def name(self) -> str:
-        """Name and version of the student."""
-        return self._bundle.student.name
+        """Name and version of the student, with the form of the score where it is not the default."""
+        form = self._judge.scale.form
+        return self._bundle.student.name + ("" if form == "anchored" else f" ({form} form)")
 
     def score(self, path: StrPath) -> Score:
         """Score one video or still image.
@@ -362,9 +367,12 @@ class _Source:
 
     bundle: Bundle | None = None
     student: StrPath | None = None
+    form: Form = "anchored"
 
     def scorer(self) -> Scorer:
-        return Scorer.load(self.student) if self.bundle is None else Scorer(self.bundle)
+        if self.bundle is None:
+            return Scorer.load(self.student, form=self.form)
+        return Scorer(self.bundle, form=self.form)
 
 
 _worker_scorers: list[Scorer] = []

@@ -205,7 +205,8 @@ def _read_anchors(path: Path) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
     if not zipfile.is_zipfile(path):  # np.load would advise to load it unsafely
         raise BundleError("is damaged: no NumPy archive", path=path, remedy=again)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # opened here, because np.load leaves its own file open where the archive is damaged
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             preferences = arrays["preferences"]
             tokens = tuple(arrays[f"anchor_{index}"] for index in range(len(preferences)))
     except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

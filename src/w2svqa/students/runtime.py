@@ -117,22 +117,29 @@ class CompactStudent:
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     import onnxruntime
-    from onnxruntime.capi.onnxruntime_pybind11_state import (
-        Fail,
-        InvalidArgument,
-        InvalidGraph,
-        InvalidProtobuf,
-        NoSuchFile,
-    )
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = onnxruntime.SessionOptions()
     # decoding runs beside it on the other cores, and one thread sums in one order
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    damaged = (
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+        UnicodeDecodeError,  # a message that quotes the damaged text
+    )
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        # its fallback would print to stdout and try the same again
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"], enable_fallback=False
+        )
+    except damaged as error:
         raise BundleError(f"cannot be loaded: {error}", path=path, remedy="install the bundle again") from None
 
 
