@@ -19,15 +19,21 @@ from w2svqa.video.scene import scene_frames
 _LOOP = 30  # frames of the scene that are made; played forth and back with fresh grain on each
 _GRAIN = 3.0
 
+# The peak that Linux keeps per address space; getrusage's would include that of the process it was forked from.
 _CHILD = """
 import json, resource, sys, time
+from pathlib import Path
 from w2svqa import Scorer
 scorer = Scorer.load()
 begin = time.perf_counter()
 score = scorer.score(sys.argv[1])
 seconds = time.perf_counter() - begin
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
-print(json.dumps({"seconds": seconds, "peak_mb": peak, "scored": len(score.seconds), "status": score.status}))
+status = Path("/proc/self/status")
+if status.exists():
+    kib = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+else:
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "darwin" else 1)
+print(json.dumps({"seconds": seconds, "peak_mb": kib / 1024, "scored": len(score.seconds), "status": score.status}))
 """
 
 
@@ -58,7 +64,7 @@ def write_long_clip(source: Path, target: Path, *, seconds: int) -> None:
     """Repeat the packets of a clip without B-frames until ``seconds`` are full, without encoding anew."""
     with av.open(str(source)) as read, av.open(str(target), "w") as written:
         stream = read.streams.video[0]
-        packets = [(bytes(packet), packet.is_keyframe, packet.duration or 0) for packet in read.demux(stream) if packet.size]
+        packets = [(bytes(each), each.is_keyframe, each.duration or 0) for each in read.demux(stream) if each.size]
         time_base = stream.time_base or Fraction(1)
         copy = written.add_stream_from_template(stream)
         time = 0

@@ -3,8 +3,8 @@
 Usage: python benchmarks/score_memory.py [--small] [--data DIR]
 
 Each clip is 1920x1080 at 5 fps (few frames, so that hours can be scored in minutes; memory depends on the picture and
-the seconds), made by repeating the same packets, and scored in a fresh process. --data is accepted and ignored. The last
-line is JSON.
+the seconds), made by repeating the same packets, and scored in a fresh process. --data is accepted and ignored. The
+last line is JSON.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import tempfile
 from pathlib import Path
 
 from _clips import grainy_frames, measure, write_long_clip
-
 from w2svqa.video.encode import write_video
 
 _LENGTHS = {"10s": 10, "10min": 600, "1h": 3600, "2h": 7200}

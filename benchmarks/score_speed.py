@@ -21,8 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
-from _clips import measure, write_speed_clip
 
+from _clips import measure, write_speed_clip
 from w2svqa import Scorer
 
 _ROUNDS = 7

@@ -114,7 +114,7 @@ def test_other_column_names(pool: Path) -> None:
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     source = SourceConfig(folder=str(tmp_path), manifest=str(tmp_path / "manifest.csv"))
-    with pytest.raises(ConfigError, match="manifest.csv: the manifest cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"manifest\.csv: the manifest cannot be read: No such file"):
         collect(source, tmp_path)
 
 
@@ -130,7 +130,7 @@ def test_a_missing_column_is_named_with_those_that_are_there(pool: Path, column:
 def test_a_line_that_ends_early_is_told_from_a_missing_column(pool: Path) -> None:
     (pool / "manifest.csv").write_text("clip,license,source,primary\n0.mkv,CC0\n", encoding="utf-8")
     source = SourceConfig(folder=str(pool), manifest=str(pool / "manifest.csv"))
-    with pytest.raises(ConfigError, match="manifest.csv: a line ends before column 'source'"):
+    with pytest.raises(ConfigError, match=r"manifest\.csv: a line ends before column 'source'"):
         collect(source, pool)
 
 
@@ -138,7 +138,7 @@ def test_a_line_that_ends_early_is_told_from_a_missing_column(pool: Path) -> Non
 def test_a_manifest_that_is_no_table(pool: Path, content: bytes) -> None:
     (pool / "manifest.csv").write_bytes(content)
     source = SourceConfig(folder=str(pool), manifest=str(pool / "manifest.csv"))
-    with pytest.raises(ConfigError, match="manifest.csv: the manifest is no CSV file"):
+    with pytest.raises(ConfigError, match=r"manifest\.csv: the manifest is no CSV file"):
         collect(source, pool)
 
 
@@ -165,6 +165,8 @@ def test_scenes_are_primaries_of_the_size_asked_for_and_made_once(tmp_path: Path
     ] * 2
     times = [Path(clip.path).stat().st_mtime_ns for clip in clips]
     assert ingest(config, tmp_path, seed=0).clips == clips
+    again = ingest(config, tmp_path / "again", seed=0).clips
+    assert [clip.clip_id for clip in again] == [clip.clip_id for clip in clips]
     assert [Path(clip.path).stat().st_mtime_ns for clip in clips] == times
     assert {clip.clip_id for clip in ingest(config, tmp_path / "other", seed=1).clips}.isdisjoint(
         {clip.clip_id for clip in clips}

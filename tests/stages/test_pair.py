@@ -60,12 +60,13 @@ configs = st.builds(
     same_per_clip=st.integers(0, 5),
     cross_per_primary=st.integers(0, 5),
     cross_severity=st.floats(0.1, 1),
+    peers_per_version=st.integers(0, 3),
     cross_group=st.integers(1, 4),
 )
 splits = st.sampled_from(SPLITS)
 seeds = st.integers(0, 5)
 
-ONLY_SEVERITY = PairConfig(same_per_clip=0, cross_per_primary=0)
+ONLY_SEVERITY = PairConfig(same_per_clip=0, cross_per_primary=0, peers_per_version=0)
 
 
 def ladders(rows: list[VersionRow], split: Split) -> dict[tuple[str, str], list[str]]:
@@ -171,6 +172,32 @@ def test_cross_pairs_set_a_clean_primary_above_a_heavy_version_of_another_clip(
     assert all(count <= config.cross_group for count in groups.values())
     primaries = sum(row.kind == UNTOUCHED and row.primary and row.split == split for row in rows)
     assert len(pairs) <= config.cross_per_primary * primaries
+
+
+@given(pools(), configs, splits, seeds)
+def test_peers_are_similar_versions_of_two_primaries_at_the_same_step(
+    rows: list[VersionRow], config: PairConfig, split: Split, seed: int
+) -> None:
+    by_name = {row.version_id: row for row in rows}
+    pairs = [pair for pair in make_pairs(rows, config, split=split, seed=seed) if pair.origin == "peer"]
+    groups: dict[str, int] = defaultdict(int)
+    for pair in pairs:
+        first, second = by_name[pair.first], by_name[pair.second]
+        assert first.clip_id != second.clip_id
+        assert first.primary
+        assert second.primary
+        assert (first.kind, first.level) == (second.kind, second.level)
+        assert pair.level == SIMILAR
+        assert pair.kind == first.kind
+        groups[pair.group] += 1
+    assert all(count <= config.cross_group for count in groups.values())
+    versions = sum(row.primary and row.split == split for row in rows)
+    assert len(pairs) <= config.peers_per_version * versions
+
+
+def test_one_clip_alone_has_no_peers() -> None:
+    rows = clip_versions("a", {"blur": [1, 5]}) + clip_versions("b", {"blur": [1, 5]}, primary=False)
+    assert all(pair.origin != "peer" for pair in make_pairs(rows, PairConfig(), split="train", seed=0))
 
 
 def test_without_heavy_versions_there_are_no_cross_pairs() -> None:

@@ -133,10 +133,10 @@ def test_shapes_and_types(folder: Path) -> None:
     count, pairs = len(batch.views), len(batch.levels)
     assert batch.views.shape == (count, 4, VIEW_SIZE, VIEW_SIZE, 3)
     assert batch.views.dtype == np.uint8
-    assert (batch.kinds.shape, batch.kinds.dtype) == ((count,), np.int64)
-    assert (batch.severities.shape, batch.severities.dtype) == ((count,), np.float32)
-    for array in (batch.first, batch.second, batch.levels):
-        assert (array.shape, array.dtype) == ((pairs,), np.int64)
+    assert batch.kinds.shape == batch.severities.shape == (count,)
+    assert batch.first.shape == batch.second.shape == (pairs,)
+    assert batch.severities.dtype == np.float32
+    assert {array.dtype for array in (batch.kinds, batch.first, batch.second, batch.levels)} == {np.dtype(np.int64)}
     assert set(batch.first.tolist()) | set(batch.second.tolist()) == set(range(count))
 
 

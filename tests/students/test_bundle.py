@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from w2svqa.core.config import load_config
 from w2svqa.core.errors import BundleError
 from w2svqa.core.levels import LEVELS
+from w2svqa.pipeline import RunConfig
 from w2svqa.preference.scale import Scale
 from w2svqa.students.bundle import (
     ANCHORS,
@@ -40,8 +41,6 @@ PREFERENCES = np.array([[0.5, 0.2], [0.8, 0.5]])
 TOKENS = tuple(np.full((seconds, 8), seconds, np.float32) for seconds in (1, 3))
 SCALE = Scale(anchor_positions=(-1.0, 1.0), latent_zero=-2.0, latent_hundred=2.0)
 CARD_TEXT = {"name": "tiny", "student": "compact", "kinds": list(KINDS), "scale": SCALE.to_dict()}
-
-Damage = Callable[[Path], object]
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +100,25 @@ def test_a_bundle_loads_with_all_that_was_written(bundle: Path, model: CompactMo
     assert loaded.folder == bundle
     assert loaded.card["levels"] == list(LEVELS)
     assert set(loaded.card["files"]) == {ENCODER, COMPARATOR, DIAGNOSIS, WEIGHTS, ANCHORS}
+
+
+def foreign_paths(path: Path) -> list[bytes]:
+    """Absolute paths of source files, as stack traces have them, and that of this checkout."""
+    content = path.read_bytes()
+    return re.findall(rb"[/\\\\][\x20-\x7e]*\.py\b", content) + re.findall(re.escape(str(ROOT).encode()), content)
+
+
+def test_no_file_knows_the_machine_it_was_made_on(exported: Path) -> None:
+    assert {path.name: foreign_paths(path) for path in exported.iterdir()} == {
+        path.name: [] for path in exported.iterdir()
+    }
+
+
+def test_the_same_model_is_exported_to_the_same_files(exported: Path, model: CompactModel, tmp_path: Path) -> None:
+    export_onnx(model, tmp_path)
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (exported / path.name).read_bytes(), path.name
+        assert path.stat().st_mode == (exported / CARD).stat().st_mode
 
 
 def test_files_of_others_in_the_folder_do_no_harm(bundle: Path) -> None:
@@ -234,7 +252,7 @@ def test_a_truncated_network_with_a_right_hash(bundle: Path, share: float) -> No
 def test_a_network_with_any_byte_changed_loads_or_is_refused(bundle: Path) -> None:
     content = (bundle / COMPARATOR).read_bytes()
     random = np.random.default_rng(0)
-    refusals = 0
+    refusals: list[str] = []
     for position in random.permutation(len(content))[:60].tolist():
         changed = bytearray(content)
         changed[position] ^= int(random.integers(1, 256))
@@ -243,9 +261,9 @@ def test_a_network_with_any_byte_changed_loads_or_is_refused(bundle: Path) -> No
         try:
             load_bundle(bundle)
         except BundleError as error:
-            refusals += 1
-            assert "\n" not in str(error)
-    assert refusals > 0
+            refusals.append(str(error))
+    assert refusals
+    assert not [message for message in refusals if len(message.splitlines()) != 1]
 
 
 @pytest.mark.parametrize(
@@ -339,9 +357,8 @@ def test_the_shipped_scale_is_valid_and_its_anchors_rise() -> None:
 
 
 @shipped
-def test_the_shipped_student_comes_of_allowed_licences_only() -> None:
-    from w2svqa.pipeline import RunConfig
-
+def test_the_shipped_student_comes_of_allowed_licences_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("W2SVQA_DATA", "not looked into")
     allowed = set(load_config(ROOT / "configs" / "compact.yaml", RunConfig).ingest.license_allow)
     card = read_card(SHIPPED_FOLDER)
     data = card["data"]
@@ -367,8 +384,6 @@ def test_the_shipped_figures_have_their_number() -> None:
 
 @shipped
 def test_the_shipped_files_know_nothing_of_the_machine() -> None:
-    home = str(Path.home())
-    for path in SHIPPED_FOLDER.iterdir():
-        content = path.read_bytes()
-        assert home.encode() not in content or home == "/"
-        assert str(ROOT).encode() not in content
+    assert {path.name: foreign_paths(path) for path in SHIPPED_FOLDER.iterdir()} == {
+        path.name: [] for path in SHIPPED_FOLDER.iterdir()
+    }

@@ -205,3 +205,10 @@ def test_transcode_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="no frame from second 9"):
         transcode(source, tmp_path / "a.mp4", codec="libx264", options={}, start=9)
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
+    frames = [np.full((32, 48, 3), value, np.uint8) for value in (0, 90, 255)]
+    for name in ("one.mkv", "two.mkv"):
+        write_lossless(tmp_path / name, frames, fps=5)
+    assert (tmp_path / "one.mkv").read_bytes() == (tmp_path / "two.mkv").read_bytes()

@@ -8,7 +8,7 @@ from typing import Literal
 Split = Literal["train", "anchor", "calibration"]
 """``train``: the student learns from it; ``anchor``: gives the anchors; ``calibration``: fits scale and interval."""
 
-Origin = Literal["severity", "same", "cross"]
+Origin = Literal["severity", "same", "cross", "peer"]
 """Why a pair has its level: see :mod:`w2svqa.stages.pair`."""
 
 

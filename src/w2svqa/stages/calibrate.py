@@ -8,14 +8,15 @@ measures them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import ConfigError
+from w2svqa.core.errors import ConfigError, W2SVQAError
 from w2svqa.core.random import generator
 from w2svqa.core.records import Tokens
 from w2svqa.core.rows import Split, VersionRow
@@ -106,6 +107,7 @@ def calibrate(
 
     Raises:
         ConfigError: the held-out splits have too few clips.
+        W2SVQAError: the student does not set clean clips above distorted ones.
     """
     wanted = [row for row in versions if row.split != "train"]
     encoded: dict[Split, list[Encoded]] = defaultdict(list)
@@ -149,6 +151,8 @@ def figures(judge: AnchoredJudge, items: Sequence[Encoded]) -> dict[str, object]
 
     ``pair_accuracy``: share of severity pairs more than one step apart that the raw scores order right.
     ``within``: mean Spearman correlation of step and falling raw score, over contents, per kind (-1 to 1; 1 is best).
+    ``across``: Spearman correlation of level and falling raw score over all primaries together, per kind (-1 to 1).
+    ``clean_spread``: standard deviation of the raw scores of untouched primaries.
     """
     raw = judge.score([item.tokens for item in items]).raw
     ladders: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
@@ -169,13 +173,36 @@ def figures(judge: AnchoredJudge, items: Sequence[Encoded]) -> dict[str, object]
         kind: [_order(ladder) for (name, _), ladder in ladders.items() if name == kind and len(ladder) > 1]
         for kind in kinds
     }
+    clean = [value for item, value in zip(items, raw.tolist(), strict=True) if _is_clean(item.row)]
     return {
         "pair_accuracy": float(np.mean(right)) if right else None,
         "pairs": len(right),
         "within": {kind: float(np.mean(values)) for kind, values in within.items() if values},
+        "across": {kind: _across(items, raw, kind) for kind in kinds},
+        "clean_spread": float(np.std(clean)) if clean else None,
+        "clean": len(clean),
         "contents": len({item.row.clip_id for item in items}),
         "versions": len(items),
     }
+
+
+def _across(items: Sequence[Encoded], raw: Floats, kind: str) -> float | None:
+    """Spearman's correlation of level and falling score over the primaries; levels at their mean rank."""
+    chosen = [
+        (item.row.level, value) for item, value in zip(items, raw.tolist(), strict=True) if _shows(item.row, kind)
+    ]
+    levels, values = (
+        (np.array(column) for column in zip(*chosen, strict=True)) if chosen else (np.empty(0), np.empty(0))
+    )
+    if len(set(levels.tolist())) < 2:
+        return None
+    # levels tie; the mean of the ranks below and above puts them where Spearman's formula wants them
+    ranks = np.searchsorted(np.sort(levels), levels, "left") + np.searchsorted(np.sort(levels), levels, "right")
+    return -float(np.corrcoef(ranks, np.argsort(np.argsort(values)))[0, 1])
+
+
+def _shows(row: VersionRow, kind: str) -> bool:
+    return row.primary and row.kind in ("none", kind)
 
 
 def _order(ladder: Sequence[tuple[int, float]]) -> float:
@@ -227,7 +254,8 @@ def _anchors(
     candidates = [items[index] for index in sorted(drawn)]
     located = locate_candidates(preference_matrix(student, [item.tokens for item in candidates], temperature))
     names = [item.row.version_id for item in candidates]
-    chosen = choose_anchors(names, located.latent, located.misfit, count=config.anchors)
+    with _said():
+        chosen = choose_anchors(names, located.latent, located.misfit, count=config.anchors)
     return chosen, [candidates[anchor.index] for anchor in chosen]
 
 
@@ -250,7 +278,8 @@ def _fit(
     )
     latent = AnchoredJudge(student, anchors, weighted).place([item.tokens for item in items]).latent
     rows = [item.row for item in items]
-    zero, hundred = fit_scale(latent[[row.severity == 1 for row in rows]], latent[[_is_clean(row) for row in rows]])
+    with _said():
+        zero, hundred = fit_scale(latent[[row.severity == 1 for row in rows]], latent[[_is_clean(row) for row in rows]])
     scale = Scale(
         anchor_positions=weighted.anchor_positions,
         latent_zero=zero,
@@ -260,6 +289,17 @@ def _fit(
         interval_level=weighted.interval_level,
     )
     return scale, weight.at_limit
+
+
+@contextmanager
+def _said() -> Iterator[None]:
+    """A student that tells no qualities apart gives no scale: that is for the user, not a fault of the program."""
+    try:
+        yield
+    except ValueError as error:
+        raise W2SVQAError(
+            f"the student cannot be calibrated: {error}", remedy="raise train.steps, or add sources"
+        ) from None
 
 
 def _is_clean(row: VersionRow) -> bool:

@@ -6,6 +6,8 @@
   without it no pair would ever be similar, and the word would have no meaning.
 - ``cross``: the untouched version of a primary and a heavy version of another clip: superior / inferior. Ours: a
   score compares across contents, so training must see contents side by side where the answer is not in doubt.
+- ``peer``: two primaries at the same severity of the same distortion, or both untouched: similar. Ours: severity is the
+  only quality the simulators know, so what is equal in it should not be told apart by content.
 """
 
 from __future__ import annotations
@@ -28,14 +30,16 @@ class PairConfig:
 
     Attributes:
         same_per_clip: pairs of a version with itself, per clip.
-        cross_per_primary: pairs across contents, per primary.
+        cross_per_primary: pairs of a clean and a heavy version across contents, per primary.
+        peers_per_version: pairs of equal severity across contents, per version of a primary.
         cross_severity: least severity (0-1) of the other clip in a pair across contents.
-        cross_group: pairs across contents that are drawn together.
+        cross_group: pairs across contents, of either sort, that are drawn together.
     """
 
     same_per_clip: int = 4
     cross_per_primary: int = 16
     cross_severity: float = 0.75
+    peers_per_version: int = 2
     cross_group: int = 4
 
 
@@ -56,6 +60,7 @@ def make_pairs(versions: Sequence[VersionRow], config: PairConfig, *, split: Spl
     pairs = [pair for rows in clips.values() for pair in _severity_pairs(rows)]
     pairs += [pair for rows in clips.values() for pair in _same_pairs(rows, config.same_per_clip, random)]
     pairs += _cross_pairs(chosen, config, random)
+    pairs += _peer_pairs(chosen, config, random)
     exchanged = random.random(len(pairs)) < 0.5
     return [_exchange(pair) if flag else pair for pair, flag in zip(pairs, exchanged, strict=True)]
 
@@ -132,6 +137,33 @@ def _cross(clean: VersionRow, heavy: VersionRow, group: str) -> PairRow:
         kind=heavy.kind,
         group=group,
     )
+
+
+def _peer_pairs(rows: Sequence[VersionRow], config: PairConfig, random: np.random.Generator) -> list[PairRow]:
+    peers: dict[tuple[str, int], list[VersionRow]] = defaultdict(list)
+    for row in rows:
+        if row.primary:
+            peers[row.kind, row.level].append(row)
+    couples = [
+        (row, others[int(random.integers(len(others)))])
+        for _ in range(config.peers_per_version)
+        for others in peers.values()
+        for row in others
+    ]
+    # in random order, so that a group holds several distortions
+    shuffled = [couples[index] for index in random.permutation(len(couples)).tolist()]
+    different = [(row, other) for row, other in shuffled if row.clip_id != other.clip_id]
+    return [
+        PairRow(
+            first=row.version_id,
+            second=other.version_id,
+            level=SIMILAR,
+            origin="peer",
+            kind=row.kind,
+            group=f"peer-{number // config.cross_group}",
+        )
+        for number, (row, other) in enumerate(different)
+    ]
 
 
 def _exchange(pair: PairRow) -> PairRow:

@@ -156,7 +156,7 @@ def _step(
     loss = terms.total + config.diagnosis_weight * diagnosis
     if not bool(torch.isfinite(loss)):
         raise W2SVQAError(
-            f"the loss of step {step} is {float(loss)}",
+            f"the loss of step {step + 1} is {float(loss.detach())}",
             remedy="lower train.learning_rate and start from the checkpoint",
         )
     optimiser.zero_grad(set_to_none=True)

@@ -22,13 +22,15 @@ class BatchConfig:
     Attributes:
         severity_groups: groups of severity pairs (one clip, one distortion) per step.
         same_groups: groups of same-version pairs per step.
-        cross_groups: groups of pairs across contents per step.
+        cross_groups: groups of clean-against-heavy pairs across contents per step.
+        peer_groups: groups of pairs of equal severity across contents per step.
         details: detail crops of each second, drawn at random; the whole picture comes on top.
     """
 
-    severity_groups: int = 6
+    severity_groups: int = 5
     same_groups: int = 1
     cross_groups: int = 1
+    peer_groups: int = 2
     details: int = 3
 
 
@@ -93,6 +95,7 @@ class Batches:
             "severity": self._config.severity_groups,
             "same": self._config.same_groups,
             "cross": self._config.cross_groups,
+            "peer": self._config.peer_groups,
         }
         parts = [
             self._group(groups[int(random.integers(len(groups)))], random)

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from w2svqa.core.errors import BundleError
@@ -36,7 +37,8 @@ def export_onnx(model: CompactModel, folder: Path) -> None:
     _export(model.encoder, (views,), folder / ENCODER, inputs=["views"], outputs=["tokens"])
     _export(model.comparator, (tokens, tokens + 1), folder / COMPARATOR, inputs=["first", "second"], outputs=["logits"])
     _export(model.diagnosis, (tokens,), folder / DIAGNOSIS, inputs=["tokens"], outputs=["kinds", "severity"])
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, folder / WEIGHTS)
+    weights = save({name: tensor.contiguous() for name, tensor in model.state_dict().items()})
+    (folder / WEIGHTS).write_bytes(weights)  # safetensors' own files could be read by nobody else
 
 
 def largest_difference(model: CompactModel, student: CompactStudent, *, seconds: int = 4, seed: int = 0) -> float:
@@ -91,6 +93,18 @@ def _export(
             external_data=False,
             verbose=False,
         )
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take the exporter's notes out of a network: stack traces with the paths of this machine, names of modules."""
+    model = onnx.load(path)
+    graph = model.graph
+    noted = (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output, *graph.value_info)
+    for part in noted:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 @contextmanager

@@ -191,15 +191,28 @@ def _passing_notes(cutter: Cutter) -> Iterator[str]:
 
 
 def _problem(reader: FrameReader, end: float, facts: Facts) -> str | None:
-    damage = f"{_count(reader.damaged, 'damaged packet')} left out" if reader.damaged else ""
     if facts.cut_off:
         return "cut off: the image has no end"
+    damage = _damage(reader)
+    if facts.image and damage:
+        return "damaged: the image is shown as well as it decodes"
     declared = None if facts.image else facts.declared
     if declared is not None and end < declared - max(_END_SLACK, _END_SLACK_PART * declared):
         return f"ended early: {end:.1f} of {declared:.1f} s decoded" + (f", {damage}" if damage else "")
     if damage:
         return f"{damage}: {end:.1f} s decoded"
     return f"the file breaks off: {end:.1f} s decoded" if reader.broken else None
+
+
+def _damage(reader: FrameReader) -> str:
+    """Name the plainest damage that was found; empty if there was none."""
+    if reader.damaged:
+        return f"{_count(reader.damaged, 'damaged packet')} left out"
+    if reader.flagged:
+        return f"{_count(reader.flagged, 'damaged packet')}"
+    if reader.clusters:
+        return f"{_count(reader.clusters, 'damaged cluster')} in the file"
+    return "damaged pictures shown as well as they decode" if reader.covered_up else ""
 
 
 def _count(number: int, thing: str) -> str:

@@ -155,7 +155,9 @@ class VideoWriter:
             self._file = self._temporary.open("xb")
         try:
             with self._translated():
-                self._container = av.open(self._file, "w", options={"strict": "experimental"})
+                # bitexact: no random number of the segment, the same frames give the same file
+                options = {"strict": "experimental", "fflags": "+bitexact"}
+                self._container = av.open(self._file, "w", options=options)
         except StoreError:
             self._discard()
             raise

@@ -45,6 +45,7 @@ class Source:
         stream: the first video stream that is no cover picture.
         orientation: how to turn the picture where the file says so itself (EXIF); ``None`` to believe FFmpeg.
         cut_off: it is a JPEG without an end.
+        file: what the demuxer reads; leave its position as it was.
     """
 
     path: str
@@ -52,7 +53,7 @@ class Source:
     stream: VideoStream
     orientation: Orientation | None
     cut_off: bool
-    _file: io.FileIO
+    file: io.FileIO
 
     def __enter__(self) -> Source:
         return self
@@ -63,7 +64,7 @@ class Source:
     def close(self) -> None:
         """Close the demuxer and the file."""
         self.container.close()
-        self._file.close()
+        self.file.close()
 
 
 def open_source(path: StrPath) -> Source:

@@ -1,0 +1,276 @@
+"""Training: resuming changes nothing, an easy problem is learned, trouble is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from w2svqa.core.errors import StoreError, W2SVQAError
+from w2svqa.core.rows import PairRow, VersionRow
+from w2svqa.stages import train as module
+from w2svqa.stages.pair import PairConfig, make_pairs
+from w2svqa.stages.train import (
+    CHECKPOINT,
+    LOG,
+    ModelConfig,
+    Progress,
+    TrainConfig,
+    build,
+    log_records,
+    parameters,
+    rate_at,
+    train,
+)
+from w2svqa.students.batches import BatchConfig
+from w2svqa.students.compact import CompactModel
+from w2svqa.students.views import VIEW_SIZE, VIEWS
+
+KINDS = ("noise",)
+LEVELS = 4
+SMALL = ModelConfig(widths=(4, 4, 8, 8), token=8, hidden=8)
+ONE_GROUP = BatchConfig(severity_groups=1, same_groups=1, cross_groups=1, details=1)
+
+
+class KilledError(Exception):
+    """Stands for a kill."""
+
+
+def silent(step: int, steps: int, text: str) -> None:
+    """A progress that shows nothing."""
+
+
+def version(clip: str, level: int) -> VersionRow:
+    kind = KINDS[0] if level else "none"
+    return VersionRow(
+        version_id=f"{clip}-{kind}-{level}",
+        clip_id=clip,
+        kind=kind,
+        level=level,
+        severity=level / LEVELS,
+        primary=True,
+        split="train",
+        views=f"{clip}.npy",
+        row=level,
+        seconds=2,
+    )
+
+
+class Pool:
+    """Two clips with rising noise: what any network can order."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.versions = [version(clip, level) for clip in ("a", "b") for level in range(LEVELS + 1)]
+        self.pairs: list[PairRow] = make_pairs(self.versions, PairConfig(), split="train", seed=0)
+        random = np.random.default_rng(0)
+        side = VIEW_SIZE + 2
+        for clip in ("a", "b"):
+            noise = random.normal(0, 12, (LEVELS + 1, 2, VIEWS, side, side, 3)) * np.arange(LEVELS + 1).reshape(
+                -1, 1, 1, 1, 1, 1
+            )
+            grey = random.uniform(90, 160, 3)
+            np.save(folder / f"{clip}.npy", np.clip(grey + noise, 0, 255).astype(np.uint8))
+
+    def train(self, folder: Path, config: TrainConfig, progress: Progress = silent, seed: int = 0) -> CompactModel:
+        return train(
+            self.versions,
+            self.pairs,
+            config,
+            folder,
+            views_folder=self.folder,
+            kinds=KINDS,
+            seed=seed,
+            progress=progress,
+        )
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return Pool(tmp_path_factory.mktemp("views"))
+
+
+SHORT = TrainConfig(model=SMALL, batch=ONE_GROUP, steps=6, checkpoint_steps=3)
+
+
+def stop_at(last: int) -> Progress:
+    def progress(step: int, steps: int, text: str) -> None:
+        if step == last:
+            raise KilledError(f"{step}/{steps} {text}")
+
+    return progress
+
+
+def assert_same(one: CompactModel, other: CompactModel) -> None:
+    ours, theirs = one.state_dict(), other.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.fixture(scope="module")
+def whole(pool: Pool, tmp_path_factory: pytest.TempPathFactory) -> tuple[CompactModel, Path]:
+    """An uninterrupted run of six steps."""
+    folder = tmp_path_factory.mktemp("whole")
+    return pool.train(folder, SHORT), folder
+
+
+@pytest.mark.parametrize("last", [1, 3, 5, 6])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    pool: Pool, whole: tuple[CompactModel, Path], tmp_path: Path, last: int
+) -> None:
+    with pytest.raises(KilledError):
+        pool.train(tmp_path, SHORT, stop_at(last))
+    torch.manual_seed(last)  # a fresh process has another global state
+    steps: list[int] = []
+    model = pool.train(tmp_path, SHORT, lambda step, *_: steps.append(step))
+    assert steps == list(range(last // 3 * 3 + 1, 7))
+    assert_same(model, whole[0])
+    ours, theirs = (torch.load(folder / CHECKPOINT, weights_only=True) for folder in (tmp_path, whole[1]))
+    assert ours["step"] == theirs["step"] == 6
+    for index, state in theirs["optimiser"]["state"].items():
+        assert all(torch.equal(state[name], ours["optimiser"]["state"][index][name]) for name in state)
+    assert list(log_records(tmp_path)) == list(log_records(whole[1]))
+
+
+def test_a_finished_run_is_only_loaded(pool: Pool, whole: tuple[CompactModel, Path]) -> None:
+    before = (whole[1] / CHECKPOINT).stat().st_mtime_ns
+    model = pool.train(whole[1], SHORT, stop_at(6))
+    assert_same(model, whole[0])
+    assert (whole[1] / CHECKPOINT).stat().st_mtime_ns == before
+
+
+def test_the_model_comes_back_ready_to_score_and_the_folder_holds_nothing_else(
+    whole: tuple[CompactModel, Path],
+) -> None:
+    model, folder = whole
+    assert not model.training
+    assert {path.name for path in folder.iterdir()} == {CHECKPOINT, LOG}
+    records = list(log_records(folder))
+    assert [record["step"] for record in records] == [3, 6]
+    assert all(np.isfinite(list(record.values())).all() for record in records)
+    assert list(log_records(folder / "nowhere")) == []
+
+
+def test_another_seed_gives_other_weights(pool: Pool, whole: tuple[CompactModel, Path], tmp_path: Path) -> None:
+    model = pool.train(tmp_path, SHORT, seed=1)
+    name = "comparator.one_way.0.weight"
+    assert not torch.equal(model.state_dict()[name], whole[0].state_dict()[name])
+
+
+def test_the_global_generator_is_left_alone(pool: Pool, tmp_path: Path) -> None:
+    state = torch.random.get_rng_state()
+    pool.train(tmp_path, TrainConfig(model=SMALL, batch=ONE_GROUP, steps=1))
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+@pytest.mark.slow
+def test_an_easy_problem_is_learned(pool: Pool, tmp_path: Path) -> None:
+    batch = BatchConfig(severity_groups=2, same_groups=0, cross_groups=0, details=1)
+    config = TrainConfig(model=SMALL, batch=batch, steps=60, learning_rate=1e-2, checkpoint_steps=10)
+    pool.train(tmp_path, config)
+    records = list(log_records(tmp_path))
+    assert records[-1]["label"] < 0.6 * records[0]["label"]
+    assert records[-1]["diagnosis"] < records[0]["diagnosis"]
+    assert records[-1]["accuracy"] > 0.7  # a fifth by chance
+
+
+def truncate(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def without_step(path: Path) -> None:
+    state: dict[str, Any] = torch.load(path, weights_only=True)
+    del state["step"]
+    torch.save(state, path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        without_step,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"no checkpoint"),
+        lambda path: path.write_bytes(bytes(4096)),
+        lambda path: torch.save([1, 2], path),
+        lambda path: torch.save({"step": 1, "model": {}, "optimiser": {}}, path),
+        lambda path: torch.save({"step": 1, "model": 3, "optimiser": 4}, path),
+        lambda path: torch.save(KilledError, path),
+    ],
+)
+def test_a_damaged_checkpoint_is_named_and_kept(
+    pool: Pool, whole: tuple[CompactModel, Path], tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    path = tmp_path / CHECKPOINT
+    path.write_bytes((whole[1] / CHECKPOINT).read_bytes())
+    damage(path)
+    content = path.read_bytes()
+    with pytest.raises(StoreError, match="the checkpoint cannot be read") as caught:
+        pool.train(tmp_path, SHORT)
+    assert caught.value.path == str(path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert path.read_bytes() == content
+
+
+def test_a_checkpoint_of_another_model_is_refused(pool: Pool, whole: tuple[CompactModel, Path], tmp_path: Path) -> None:
+    (tmp_path / CHECKPOINT).write_bytes((whole[1] / CHECKPOINT).read_bytes())
+    wider = TrainConfig(model=ModelConfig(widths=(4, 4, 8, 16), token=8, hidden=8), batch=ONE_GROUP, steps=6)
+    with pytest.raises(StoreError, match="the checkpoint cannot be read"):
+        pool.train(tmp_path, wider)
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnosis = module._diagnosis_loss
+    calls: list[int] = []
+
+    def broken(*arguments: Any) -> torch.Tensor:  # noqa: ANN401 (passed on as they are)
+        calls.append(0)
+        return diagnosis(*arguments) * (float("nan") if len(calls) == 5 else 1)
+
+    monkeypatch.setattr(module, "_diagnosis_loss", broken)
+    with pytest.raises(W2SVQAError, match="the loss of step 5 is nan") as caught:
+        pool.train(tmp_path, SHORT)
+    assert caught.value.remedy is not None
+    assert "learning_rate" in caught.value.remedy
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert state["step"] == 3
+    assert all(torch.isfinite(tensor.float()).all() for tensor in state["model"].values())
+
+
+@pytest.mark.parametrize(
+    ("progress", "warm_up", "expected"),
+    [(0, 0.2, 0), (0.1, 0.2, 0.5), (0.2, 0.2, 1), (0.6, 0.2, 0.5), (1, 0.2, 0), (0, 0, 1), (0.5, 0, 0.5), (1, 0, 0)],
+)
+def test_the_learning_rate_rises_linearly_and_falls_along_a_cosine(
+    progress: float, warm_up: float, expected: float
+) -> None:
+    assert rate_at(progress, warm_up) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_optimiser_gets_the_rate_of_the_schedule(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+
+    def look(_: CompactModel, optimiser: torch.optim.Optimizer, *__: object) -> dict[str, float]:
+        rates.extend(group["lr"] for group in optimiser.param_groups)
+        return {"loss": 0.0, "accuracy": 0.0}
+
+    monkeypatch.setattr(module, "_step", look)
+    pool.train(tmp_path, TrainConfig(model=SMALL, batch=ONE_GROUP, steps=10, learning_rate=0.5, warm_up=0.2))
+    assert rates == pytest.approx([0.5 * rate_at(step / 10, 0.2) for step in range(10)])
+    assert max(rates) == 0.5
+
+
+def test_brain_floats_train_too(pool: Pool, tmp_path: Path) -> None:
+    config = TrainConfig(model=SMALL, batch=ONE_GROUP, steps=2, precision="bf16")
+    model = pool.train(tmp_path, config)
+    assert all(weight.dtype == torch.float32 for weight in model.parameters())
+    assert parameters(model) == sum(weight.numel() for weight in build(SMALL, KINDS, seed=0).parameters())

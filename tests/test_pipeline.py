@@ -1,0 +1,321 @@
+"""The whole loop on a few tiny scenes: made, resumed, skipped, refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from w2svqa import Scorer, pipeline
+from w2svqa.core.errors import ConfigError, StoreError
+from w2svqa.core.rows import ClipRow, VersionRow
+from w2svqa.core.store import read_manifest
+from w2svqa.stages import train
+from w2svqa.stages.distort import DistortConfig, distort_clip
+from w2svqa.video.scene import write_scene
+
+# With this seed two of the five scenes are for training, one for anchors and two for calibration; the source is for
+# training too.
+SEED = 16
+SCENES = 5
+STEPS = 30
+SOURCE = "garden"
+
+
+class KilledError(Exception):
+    """Stands for a kill."""
+
+
+Progress = Callable[[str, int, int, str], None]
+
+
+def stop_at(stage: str, done: int = 1) -> Progress:
+    def progress(name: str, number: int, total: int, text: str) -> None:
+        if name == stage and number >= done:
+            raise KilledError(f"{name} {number}/{total} {text}")
+
+    return progress
+
+
+@dataclass
+class Workplace:
+    """A configuration with a folder of clips, and where its run goes."""
+
+    root: Path
+    names: list[str] = field(default_factory=lambda: ["one.mkv"])
+
+    def __post_init__(self) -> None:
+        self.clips = self.root / "clips"
+        self.clips.mkdir()
+        self.add("one.mkv", seed=100)
+        self.config = self.write("config.yaml")
+        self.output = self.root / "run"
+
+    def add(self, name: str, *, seed: int) -> None:
+        write_scene(self.clips / name, seed=seed, height=64, width=80, seconds=2, fps=5)
+        self.names.append(name)
+        lines = [f"{each},{SOURCE},CC0,1" for each in dict.fromkeys(self.names)]
+        (self.clips / "list.csv").write_text("\n".join(["clip,source,license,primary", *lines]), encoding="utf-8")
+
+    def write(self, name: str, **changes: Any) -> Path:  # noqa: ANN401 (plain values)
+        settings = {
+            "name": "tiny",
+            "seed": SEED,
+            "ingest": {
+                "sources": [{"folder": str(self.clips), "manifest": str(self.clips / "list.csv")}],
+                "license_allow": ["CC0"],
+                "scenes": SCENES,
+                "scene_size": [64, 80],
+                "scene_seconds": 2,
+                "anchor_share": 0.25,
+                "calibration_share": 0.4,
+            },
+            "distort": {"kinds": ["blur", "noise"], "train_seconds": 1, "held_out_seconds": 2, "margin": 4},
+            "train": {
+                "model": {"widths": [4, 4, 8, 8], "token": 8, "hidden": 8},
+                "batch": {"severity_groups": 1, "same_groups": 0, "cross_groups": 1, "details": 1},
+                "steps": STEPS,
+                "checkpoint_steps": 10,
+                "learning_rate": 0.01,
+            },
+            "export": {"calibrate": {"anchors": 3}, "description": "for tests"},
+        }
+        path = self.root / name
+        path.write_text(json.dumps(settings | changes), encoding="utf-8")  # JSON is YAML
+        return path
+
+    def run(self, progress: Progress = lambda *_: None, *, config: Path | None = None) -> Path:
+        return pipeline.run(config or self.config, output=self.output, progress=progress)
+
+    def run_to(self, stage: str, done: int = 1) -> None:
+        with pytest.raises(KilledError):
+            self.run(stop_at(stage, done))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
+    """A whole run, never interrupted."""
+    place = Workplace(tmp_path_factory.mktemp("finished"))
+    assert place.run() == place.output / "bundle"
+    return place
+
+
+@pytest.fixture
+def distorted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The clips that the distort stage works on, as it goes."""
+    names: list[str] = []
+
+    def recorded(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> list[VersionRow]:
+        names.append(clip.name)
+        return distort_clip(clip, config, folder, seed=seed)
+
+    monkeypatch.setattr(pipeline, "distort_clip", recorded)
+    return names
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, owner: object, *names: str) -> None:
+    for name in names:
+
+        def fail(*_: object, called: str = name, **__: object) -> None:
+            pytest.fail(f"{called} was called")
+
+        monkeypatch.setattr(owner, name, fail)
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Time and content of every file but the lock and the configuration."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", "run.json")
+    }
+
+
+@pytest.mark.slow
+def test_the_bundle_scores_a_scene(finished: Workplace, tmp_path: Path) -> None:
+    write_scene(tmp_path / "new.mkv", seed=77, height=64, width=80, seconds=2, fps=5)
+    scorer = Scorer.load(finished.output / "bundle")
+    result = scorer.score(tmp_path / "new.mkv")
+    assert result.status == "ok"
+    assert result.value is not None
+    assert result.low is not None
+    assert result.high is not None
+    assert 0 <= result.low <= result.value <= result.high <= 100
+    assert len(result.seconds) == 2
+    assert scorer.name == "tiny"
+
+
+@pytest.mark.slow
+def test_the_run_leaves_what_its_figure_shows_and_nothing_half_made(finished: Workplace) -> None:
+    names = {path.name for path in finished.output.iterdir()}
+    assert names == {".lock", "run.json", "clips", "versions", "pairs", "train", "bundle"}
+    assert not [path for path in finished.output.rglob(".*") if path.name != ".lock"]
+    assert len({path.stat().st_mode for path in (finished.output / "bundle").iterdir()}) == 1
+    assert (finished.output / "bundle").stat().st_mode == (finished.output / "train").stat().st_mode
+
+
+@pytest.mark.slow
+def test_the_card_tells_where_the_student_comes_from_but_not_from_which_machine(finished: Workplace) -> None:
+    folder = finished.output / "bundle"
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    assert card["data"]["licenses"] == {"CC0": 1, "generated": SCENES}
+    assert card["data"]["splits"] == {"anchor": 1, "calibration": 2, "train": 3}
+    assert card["config"]["ingest"]["sources"][0]["manifest"] == "list.csv"
+    assert card["config"]["train"]["steps"] == STEPS
+    assert set(card["pairs"]) >= {"severity", "same", "cross"}
+    assert card["figures"]["contents"] == 1
+    assert card["coverage"]["count"] > 0
+    for path in folder.iterdir():
+        for place in (finished.root, Path(__file__).parents[1]):
+            assert str(place).encode() not in path.read_bytes(), path.name
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = files(finished.output)
+    forbid(monkeypatch, pipeline, "ingest", "distort_clip", "make_pairs", "export")
+    forbid(monkeypatch, train, "_step", "_save")
+    stages: list[str] = []
+    assert finished.run(lambda stage, *_: stages.append(stage)) == finished.output / "bundle"
+    assert files(finished.output) == before
+    assert stages == ["ingest", "distort", "pair", "export"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["encoder.onnx", "card.json"])
+def test_a_damaged_bundle_is_exported_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
+    path = finished.output / "bundle" / damage
+    content = path.read_bytes()
+    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, pipeline, "distort_clip")
+    exported: list[Path] = []
+    monkeypatch.setattr(pipeline, "export", lambda *arguments, **_: exported.append(arguments[4]))
+    path.write_bytes(content[:-10])
+    try:
+        finished.run()
+    finally:
+        path.write_bytes(content)
+    assert exported == [finished.output / "bundle"]
+
+
+@pytest.mark.slow
+def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(
+    finished: Workplace, workplace: Workplace, distorted: list[str]
+) -> None:
+    workplace.run_to("distort", 2)
+    assert len(distorted) == 2
+    workplace.run_to("train", 15)
+    assert len(distorted) == len(set(distorted)) == SCENES + 1
+    steps: list[int] = []
+    workplace.run(lambda stage, done, *_: steps.append(done) if stage == "train" else None)
+    assert steps == list(range(11, STEPS + 1))
+    assert len(distorted) == SCENES + 1
+    for name in ("weights.safetensors", "anchors.npz"):
+        assert (workplace.output / "bundle" / name).read_bytes() == (finished.output / "bundle" / name).read_bytes()
+
+
+def test_a_clip_that_was_added_is_the_only_one_made(workplace: Workplace, distorted: list[str]) -> None:
+    workplace.run_to("pair")
+    distorted.clear()
+    workplace.add("two.mkv", seed=101)
+    workplace.run_to("pair")
+    assert distorted == ["two.mkv"]
+
+
+def test_a_clip_that_is_gone_is_left_out_and_noted(workplace: Workplace) -> None:
+    workplace.run_to("ingest")
+    (workplace.clips / "one.mkv").unlink()
+    workplace.run_to("pair")
+    failed = read_manifest(workplace.output / "versions").extra["failed"]
+    assert isinstance(failed, dict)
+    assert list(failed) == [str(workplace.clips / "one.mkv")]
+
+
+def test_files_that_are_left_out_are_said_with_their_reason(workplace: Workplace) -> None:
+    workplace.names.append("missing.mkv")
+    workplace.add("one.mkv", seed=100)
+    said: list[str] = []
+
+    def listen(stage: str, done: int, total: int, text: str) -> None:
+        said.append(text)
+        stop_at("distort")(stage, done, total, text)
+
+    with pytest.raises(KilledError):
+        workplace.run(listen)
+    assert any("left out" in text and "missing.mkv" in text for text in said)
+    refused = read_manifest(workplace.output / "clips").extra["refused"]
+    assert isinstance(refused, dict)
+    assert list(refused) == [str(workplace.clips / "missing.mkv")]
+
+
+def test_another_configuration_in_the_same_folder_is_refused_with_the_difference(workplace: Workplace) -> None:
+    workplace.run_to("ingest")
+    before = (workplace.output / "run.json").read_bytes()
+    other = workplace.write("other.yaml", seed=SEED + 1, distort={"kinds": ["blur"]})
+    with pytest.raises(ConfigError, match="another configuration") as caught:
+        workplace.run(config=other)
+    assert caught.value.path == str(workplace.output)
+    assert f"seed: {SEED} -> {SEED + 1}" in str(caught.value)
+    assert 'distort.kinds: ["blur", "noise"] -> ["blur"]' in str(caught.value)
+    assert (workplace.output / "run.json").read_bytes() == before
+    workplace.run_to("ingest")  # the lock was given back
+
+
+def test_a_folder_that_another_process_holds_is_refused(workplace: Workplace) -> None:
+    program = """
+import sys
+from w2svqa.core.files import hold
+with hold(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(workplace.output)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StoreError, match=f"held by process {holder.pid}"):
+            workplace.run()
+        holder.communicate()
+    assert not (workplace.output / "run.json").exists()
+    workplace.run_to("ingest")
+
+
+def test_a_damaged_configuration_of_the_run_is_named(workplace: Workplace) -> None:
+    workplace.run_to("ingest")
+    (workplace.output / "run.json").write_bytes(b"{")
+    with pytest.raises(StoreError, match=r"run\.json: is damaged"):
+        workplace.run()
+
+
+def test_a_file_cannot_be_the_folder_of_a_run(workplace: Workplace) -> None:
+    workplace.output.write_bytes(b"")
+    with pytest.raises(StoreError, match="cannot be written"):
+        workplace.run()
+
+
+def test_without_an_output_the_run_is_named_by_its_configuration(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(workplace.root)
+    with pytest.raises(KilledError):
+        pipeline.run(workplace.config, progress=stop_at("ingest"))
+    assert (workplace.root / "runs" / "tiny" / "run.json").is_file()
+
+
+def test_a_pool_without_training_clips_is_refused(workplace: Workplace) -> None:
+    ingest = {"scenes": 2, "scene_size": [64, 80], "scene_seconds": 0.2, "calibration_share": 1}
+    config = workplace.write("none.yaml", ingest=ingest)
+    with pytest.raises(ConfigError, match="nothing to train on"):
+        workplace.run(config=config)
