@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypedDict
 
 import av
 import numpy as np
@@ -78,10 +79,19 @@ def write_long_clip(source: Path, target: Path, *, seconds: int) -> None:
                 time += duration
 
 
-def measure(clip: Path) -> dict[str, float]:
+class Measured(TypedDict):
+    """What the scoring process says of itself: wall seconds, peak in MiB, seconds of video scored, status."""
+
+    seconds: float
+    peak_mb: float
+    scored: int
+    status: str
+
+
+def measure(clip: Path) -> Measured:
     """Score a clip in a fresh process; seconds of scoring with the student loaded, and the process's peak in MB."""
     done = subprocess.run([sys.executable, "-c", _CHILD, str(clip)], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout)
+    found: Measured = json.loads(done.stdout)
     if found["status"] != "ok":
         raise SystemExit(f"{clip}: the benchmark's own clip was not scored as a whole")
     return found

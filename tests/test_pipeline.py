@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from w2svqa import Scorer, pipeline
-from w2svqa.core.errors import ConfigError, StoreError
+from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
 from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.core.store import read_manifest
-from w2svqa.stages import train
+from w2svqa.stages import export, train
 from w2svqa.stages.distort import DistortConfig, distort_clip
+from w2svqa.students.bundle import read_card
 from w2svqa.video.scene import write_scene
 
 # With this seed two of the five scenes are for training, one for anchors and two for calibration; the source is for
@@ -217,12 +220,47 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(
     assert len(distorted) == 2
     workplace.run_to("train", 15)
     assert len(distorted) == len(set(distorted)) == SCENES + 1
+    (workplace.output / ".bundle.part").mkdir()  # as if killed during the export, too
+    (workplace.output / ".bundle.part" / "half.onnx").write_bytes(b"half")
     steps: list[int] = []
     workplace.run(lambda stage, done, *_: steps.append(done) if stage == "train" else None)
     assert steps == list(range(11, STEPS + 1))
     assert len(distorted) == SCENES + 1
-    for name in ("weights.safetensors", "anchors.npz"):
-        assert (workplace.output / "bundle" / name).read_bytes() == (finished.output / "bundle" / name).read_bytes()
+    ours, theirs = (read_card(place.output / "bundle") for place in (workplace, finished))
+    assert ours["files"] == theirs["files"]
+    assert ours["scale"] == theirs["scale"]
+    assert not (workplace.output / ".bundle.part").exists()
+
+
+class Undecided:
+    """A student to whom all videos are equal."""
+
+    antisymmetric = True
+
+    def __init__(self, folder: Path, *, name: str, kinds: Sequence[str]) -> None:
+        self.folder, self.name, self.kinds = folder, name, kinds
+
+    def encode_views(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.zeros((len(views), 1), np.float32)
+
+    def judge(self, first: Sequence[object], second: Sequence[object]) -> NDArray[np.float64]:
+        assert len(first) == len(second)
+        return np.zeros((len(first), 5))
+
+
+@pytest.mark.slow
+def test_a_student_that_has_learned_nothing_is_an_error_with_a_remedy(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workplace.run_to("train", STEPS)
+    monkeypatch.setattr(export, "export_onnx", lambda *_: None)
+    monkeypatch.setattr(export, "check_parity", lambda *_: 0.0)
+    monkeypatch.setattr(export, "CompactStudent", Undecided)
+    with pytest.raises(W2SVQAError, match="the student cannot be calibrated") as caught:
+        workplace.run()
+    assert caught.value.remedy is not None
+    assert "train.steps" in caught.value.remedy
+    assert {path.name for path in workplace.output.iterdir()}.isdisjoint({"bundle", ".bundle.part"})
 
 
 def test_a_clip_that_was_added_is_the_only_one_made(workplace: Workplace, distorted: list[str]) -> None:

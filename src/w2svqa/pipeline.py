@@ -127,6 +127,7 @@ def _stages(run: _Run) -> Path:
     clips = _ingest(run)
     versions = _distort(run, clips)
     pairs = _pair(run, versions)
+    _bind(run.folder / "train", pairs)
     model = train(
         versions,
         pairs,
@@ -138,6 +139,17 @@ def _stages(run: _Run) -> Path:
         progress=partial(run.progress, "train"),
     )
     return _export(run, model, clips, versions, pairs)
+
+
+def _bind(folder: Path, pairs: Sequence[PairRow]) -> None:
+    """Write which pairs the folder trains on, or refuse one that was begun on others."""
+    path, found = folder / "pairs.sha", config_hash([to_mapping(pair) for pair in pairs])
+    if path.exists() and path.read_text(encoding="ascii", errors="replace") != found:
+        raise StoreError(
+            "the training was begun on other pairs than there are now", path=folder, remedy="delete this folder"
+        )
+    with atomic_write(path) as file:
+        file.write(found.encode("ascii"))
 
 
 def _ingest(run: _Run) -> list[ClipRow]:
@@ -169,7 +181,7 @@ def _ingest(run: _Run) -> list[ClipRow]:
 def _distort(run: _Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
     folder = run.folder / "versions"
     config, seed = run.config.distort, run.config.seed
-    inputs = {"clips": config_hash({row.clip_id: row.split for row in clips})}
+    inputs = {"clips": config_hash({row.clip_id: [row.split, row.primary] for row in clips})}
     expected = fingerprint("versions", config, inputs, seed=seed)
     if not is_complete(folder, expected):
         made, failed = _distort_missing(run, clips, folder, fingerprint("versions", config, seed=seed))
@@ -191,17 +203,21 @@ def _distort_missing(
     work = partial(distort_clip, config=run.config.distort, folder=folder, seed=run.config.seed)
     failed: dict[str, object] = {}
     with Journal(folder / "journal.jsonl", fingerprint=print_) as journal:
-        missing = [clip for clip in clips if clip.clip_id not in journal.finished]
+        made = {key: [from_mapping(VersionRow, row) for row in _rows(value)] for key, value in journal.finished.items()}
+        # what a clip is for decides how much of it was distorted: after a change of its source it is made anew
+        missing = [clip for clip in clips if clip.clip_id not in made or made[clip.clip_id][0].split != clip.split]
         outcomes = make_executor(run.workers).map(work, missing, key=lambda clip: clip.name)
         for done, outcome in enumerate(outcomes, start=1):
             clip = missing[outcome.index]
             if outcome.value is None:
                 failed[clip.path] = str(outcome.error)
             else:
+                made[clip.clip_id] = outcome.value
                 journal.add(clip.clip_id, [to_mapping(row) for row in outcome.value])
             run.progress("distort", len(clips) - len(missing) + done, len(clips), clip.name)
-        rows = {key: [from_mapping(VersionRow, row) for row in _rows(value)] for key, value in journal.finished.items()}
-    return rows, failed
+    primary = {clip.clip_id: clip.primary for clip in clips}
+    current = {key: [replace(row, primary=primary.get(key, False)) for row in rows] for key, rows in made.items()}
+    return current, failed
 
 
 def _rows(value: object) -> list[Mapping[str, object]]:
@@ -215,7 +231,7 @@ def _rows(value: object) -> list[Mapping[str, object]]:
 def _pair(run: _Run, versions: Sequence[VersionRow]) -> list[PairRow]:
     folder = run.folder / "pairs"
     config, seed = run.config.pair, run.config.seed
-    inputs = {"versions": config_hash([row.version_id for row in versions])}
+    inputs = {"versions": config_hash([to_mapping(row) for row in versions])}
     if not is_complete(folder, fingerprint("pairs", config, inputs, seed=seed)):
         pairs = make_pairs(versions, config, split="train", seed=seed)
         if not pairs:

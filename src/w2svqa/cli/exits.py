@@ -70,8 +70,8 @@ def finish(code: int) -> int:
 def fail_on_system(error: OSError) -> int:
     """Say in one line that the system refused something (a full disk, say) and return the exit code."""
     close_stdout(FAILED)
-    place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
-    return fail(f"{place}{error.strerror or error}")
+    place = "standard output" if error.filename is None else os.fsdecode(error.filename)
+    return fail(f"{place}: {error.strerror or error} (free some space, or choose another place)")
 
 
 def close_stdout(code: int) -> int:

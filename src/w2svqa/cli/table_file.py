@@ -141,6 +141,9 @@ class TableFile(ABC):
 
     def _read(self) -> dict[str, StampedScore]:
         try:
+            if self.path.exists() and not self.path.is_file():
+                # before it is read: some devices have no end
+                raise InputError("is no regular file", path=self.path, remedy="choose another --output")
             content = self.path.read_bytes()
         except FileNotFoundError:
             return {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from w2svqa.core.errors import InputError, StrPath, printable
+from w2svqa.core.errors import InputError, StoreError, StrPath, printable
 from w2svqa.core.extras import require
 from w2svqa.core.files import atomic_path
 from w2svqa.core.records import Score
@@ -31,7 +31,7 @@ def check_target(target: StrPath, count: int) -> None:
     """Raise, before any work is done, if ``write_timeline`` could not write ``target`` for ``count`` files.
 
     Raises:
-        InputError: the name ends in no picture format, or there are too many files.
+        InputError: the name ends in no picture format or is that of something else, or there are too many files.
         MissingExtraError: matplotlib is not installed.
     """
     path = Path(target)
@@ -45,6 +45,8 @@ def check_target(target: StrPath, count: int) -> None:
             path=target,
             remedy=f"plot at most {MOST_PANELS} at a time, or use --json for the per-second scores",
         )
+    if path.exists() and not path.is_file():
+        raise InputError("is no regular file", path=target, remedy="choose another name for the picture")
     require("matplotlib", extra="plot")
 
 
@@ -64,8 +66,13 @@ def write_timeline(scores: Sequence[Score], target: StrPath) -> None:
     check_target(target, len(scored))
     if not scored:
         raise InputError("nothing was scored that could be plotted", path=target, remedy="see the rows' messages")
+    figure = _figure(scored)
     with atomic_path(target) as part:
-        _save(_figure(scored), part)
+        try:
+            _save(figure, part)
+        except OSError as error:
+            problem = f"cannot be written: {error.strerror or error}"
+            raise StoreError(problem, path=target, remedy="choose another folder") from None
 
 
 def _figure(scores: Sequence[Score]) -> Figure:

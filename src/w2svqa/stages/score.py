@@ -7,8 +7,7 @@ import queue
 import sys
 import threading
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -37,8 +36,8 @@ Rows = Generator[tuple[int, Score], None, None]
 _READ_AHEAD: Final = 1
 """Chunks that wait between decoder and student; with one in each hand, at most three are in memory."""
 
-_PATIENCE: Final = 0.1
-"""Seconds after which a decoder that cannot hand over its chunk looks whether it is to stop."""
+_LONGEST_STOP: Final = 30.0
+"""Seconds to wait for a decoder that is to stop; it does so at its next chunk."""
 
 
 class Scorer:
@@ -309,37 +308,52 @@ def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
     Yields:
         The chunks, in time order; at most ``_READ_AHEAD`` of them wait.
     """
-    waiting: queue.Queue[Chunk | None] = queue.Queue(_READ_AHEAD)
+    ready: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
+    room: queue.SimpleQueue[None] = queue.SimpleQueue()
     stopped = threading.Event()
 
-    def hand_over(item: Chunk | None) -> None:
-        while not stopped.is_set():
-            with suppress(queue.Full):
-                waiting.put(item, timeout=_PATIENCE)
-                return
-
     def decode() -> None:
-        try:
-            with _closing(clip.chunks()) as chunks:
-                for chunk in chunks:
-                    hand_over(chunk)
-                    if stopped.is_set():
-                        return
-        finally:
-            hand_over(None)
+        with _Ending(ready), _closing(clip.chunks()) as chunks:
+            for chunk in chunks:
+                room.get()
+                if stopped.is_set():
+                    return
+                ready.put(chunk)
 
     def taken() -> Iterator[Chunk]:
-        while (chunk := waiting.get()) is not None:
-            yield chunk
-        decoding.result()  # raises what the decoder raised
+        while isinstance(item := ready.get(), Chunk):
+            room.put(None)
+            yield item
+        if item is not None:
+            raise item
 
-    with ThreadPoolExecutor(1, thread_name_prefix="decode") as pool:
-        # Ctrl-C may strike at any point: whatever has started by then must hear that it is to stop
-        try:
-            decoding = pool.submit(decode)
-            yield taken()
-        finally:
-            stopped.set()
+    # Ctrl-C may strike at any point, also while a lock of queue.Queue or of a pool is held, which then nobody lets go.
+    # Those of SimpleQueue are held in C alone; and no daemon is waited for when the program ends.
+    decoding = threading.Thread(target=decode, name="decode", daemon=True)
+    for _ in range(_READ_AHEAD):
+        room.put(None)
+    try:
+        decoding.start()
+        yield taken()
+    finally:
+        stopped.set()
+        room.put(None)
+        if decoding.ident is not None:
+            decoding.join(_LONGEST_STOP)
+
+
+class _Ending:
+    """Puts ``None`` into a queue when the block ends, or the error that ended it."""
+
+    def __init__(self, items: queue.SimpleQueue[Chunk | BaseException | None]) -> None:
+        self._items = items
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
+        self._items.put(error)
+        return True
 
 
 @contextmanager

@@ -154,17 +154,23 @@ def _step(
     terms = confidence_loss(logits, levels, step / config.steps, config.confidence)
     diagnosis = _diagnosis_loss(model, tokens, batch)
     loss = terms.total + config.diagnosis_weight * diagnosis
-    if not bool(torch.isfinite(loss)):
-        raise W2SVQAError(
-            f"the loss of step {step + 1} is {float(loss.detach())}",
-            remedy="lower train.learning_rate and start from the checkpoint",
-        )
+    _require_finite(loss, "loss", step)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
-    torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    length = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
+    _require_finite(length, "gradient's length", step)
     optimiser.step()
     accuracy = float((logits.argmax(dim=1) == levels).float().mean())
     return _record(step, loss, terms, float(diagnosis.detach()), accuracy)
+
+
+def _require_finite(value: torch.Tensor, name: str, step: int) -> None:
+    """Stop before weights that are no numbers reach a checkpoint."""
+    if not bool(torch.isfinite(value)):
+        raise W2SVQAError(
+            f"the {name} of step {step + 1} is {float(value.detach())}",
+            remedy="lower train.learning_rate and start from the checkpoint",
+        )
 
 
 def _encode(model: CompactModel, views: torch.Tensor, config: TrainConfig) -> torch.Tensor:

@@ -33,6 +33,16 @@ class BatchConfig:
     peer_groups: int = 2
     details: int = 3
 
+    def __post_init__(self) -> None:
+        """Reject batches that hold nothing.
+
+        Raises:
+            ValueError: no groups at all, or no details.
+        """
+        groups = (self.severity_groups, self.same_groups, self.cross_groups, self.peer_groups)
+        if min(groups) < 0 or not any(groups) or self.details < 1:
+            raise ValueError(f"a step needs groups and at least one detail, not {groups} and {self.details}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Batch:

@@ -20,9 +20,8 @@ from w2svqa.video.source import Source, open_source
 _LARGE_PICTURE = 3840 * 2160
 
 
-# The H.264 decoder hands out a picture while a thread may still be at work on it, with or without the mark of damage that
-# the thread is about to set. Held back until as many others were begun as there are threads, it is finished. FFmpeg
-# holds back at most 16.
+# The H.264 decoder hands out a picture while a thread may still be at work on it, which is about to mark it as damaged.
+# Held back until as many others were begun as there are threads, it is finished. FFmpeg can hold back 16.
 _MOST_THREADS = 15
 
 # What a decoder shall refuse instead of covering it up. The decoders of other formats mark what they covered up, or
