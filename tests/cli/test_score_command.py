@@ -221,3 +221,11 @@ def test_full_disk_under_the_table_is_one_line(start: Start, write_clip: WriteCl
     kept = open_table(tmp_path / name).kept(str(paths[0]), "brightness-1")
     assert kept is not None
     assert kept.value == printed[0]["score"]
+
+
+def test_form_of_the_score_is_named_in_the_rows(run: Run, write_clip: WriteClip) -> None:
+    [row] = json.loads(run("score", "--json", "--form", "released", write_clip("a.mkv", [100])).out)
+    assert row["student"] == "brightness-1 (released form)"
+    wrong = run("score", "--form", "best", write_clip("b.mkv"))
+    assert wrong.code == 2
+    assert "anchored" in wrong.err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from w2svqa.cli.table_file import UNREACHABLE, FileStamp, TableFile, open_table
-from w2svqa.core.errors import InputError, StoreError
+from w2svqa.core.errors import InputError
 from w2svqa.core.records import Score
 
 STUDENT = "brightness-1"
@@ -119,8 +119,16 @@ def test_other_files_are_refused(tmp_path: Path, name: str, content: str) -> Non
 
 def test_table_that_is_a_folder(tmp_path: Path) -> None:
     (tmp_path / "t.csv").mkdir()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(InputError, match="no regular file"):
         open_table(tmp_path / "t.csv")
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+@pytest.mark.parametrize("name", NAMES)
+def test_device_without_end_is_not_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(InputError, match="no regular file"):
+        open_table(tmp_path / name)
 
 
 def test_unknown_format(tmp_path: Path) -> None:

@@ -109,3 +109,10 @@ def test_malformed_input_is_refused() -> None:
         soft.judge_both(LinearStudent(), ladder(2), ladder(1))
     with pytest.raises(ValueError, match="fake-1"):
         soft.judge_both(LinearStudent(slope=float("nan")), ladder(1), ladder(1))
+
+
+def test_a_certain_preference_is_never_above_one() -> None:
+    logits = np.random.default_rng(0).normal(0, 40, (20_000, 5))
+    found = soft.preferences(soft.level_probabilities(logits, 0.7))
+    assert found.max() <= 1.0
+    assert found.min() >= 0.0

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from w2svqa.core.errors import InputError, MissingExtraError
+from w2svqa.core.errors import InputError, MissingExtraError, StoreError
 from w2svqa.core.records import Score
 from w2svqa.report import timeline as module
 from w2svqa.report.timeline import MOST_PANELS, check_target, write_timeline
@@ -81,3 +81,18 @@ def test_missing_matplotlib_names_the_pip_line(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("importlib.import_module", absent)
     with pytest.raises(MissingExtraError, match=r"pip install 'w2svqa\[plot\]'"):
         check_target(tmp_path / "p.png", 1)
+
+
+def test_target_that_is_no_file_is_refused_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(InputError, match="no regular file"):
+        check_target(tmp_path / "folder.png", 1)
+
+
+def test_picture_that_cannot_be_written_names_the_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: object, path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(module, "_save", refused)
+    with pytest.raises(StoreError, match=r"p\.png: cannot be written: Permission denied \("):
+        write_timeline([score()], tmp_path / "p.png")

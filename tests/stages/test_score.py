@@ -3,11 +3,9 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -289,13 +287,14 @@ def test_leaving_early_stops_the_thread(taken: int) -> None:
 
 
 def test_interrupt_while_the_thread_starts_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Interrupted(ThreadPoolExecutor):
-        def submit(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as the original
-            super().submit(*arguments, **options)
-            raise KeyboardInterrupt
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
 
     before = threading.active_count()
-    monkeypatch.setattr(module, "ThreadPoolExecutor", Interrupted)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         take_and_interrupt(FakeClip(None), 0)
     assert threading.active_count() == before

@@ -83,7 +83,8 @@ def preferences(probabilities: ArrayLike) -> Floats:
     # Level by level, not by a matrix product: a row's bits must not depend on how many rows there are.
     for weight, column in zip(LEVEL_WEIGHTS, columns, strict=True):
         total += weight * column
-    return total
+    # exponentials round: five probabilities may sum to a little more than 1
+    return np.minimum(total, 1.0)
 
 
 def log_odds(log_probabilities: ArrayLike) -> Floats:

@@ -33,9 +33,6 @@ _Item = TypeVar("_Item")
 Rows = Generator[tuple[int, Score], None, None]
 """Pairs of an index and a row; closing it stops what is under way."""
 
-_READ_AHEAD: Final = 1
-"""Chunks that wait between decoder and student; with one in each hand, at most three are in memory."""
-
 _LONGEST_STOP: Final = 30.0
 """Seconds to wait for a decoder that is to stop; it does so at its next chunk."""
 
@@ -306,7 +303,7 @@ def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
         clip: what to decode.
 
     Yields:
-        The chunks, in time order; at most ``_READ_AHEAD`` of them wait.
+        The chunks, in time order; at most one of them waits.
     """
     ready: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
     room: queue.SimpleQueue[None] = queue.SimpleQueue()
@@ -330,8 +327,7 @@ def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
     # Ctrl-C may strike at any point, also while a lock of queue.Queue or of a pool is held, which then nobody lets go.
     # Those of SimpleQueue are held in C alone; and no daemon is waited for when the program ends.
     decoding = threading.Thread(target=decode, name="decode", daemon=True)
-    for _ in range(_READ_AHEAD):
-        room.put(None)
+    room.put(None)  # one chunk may wait: with one in each hand, at most three are in memory
     try:
         decoding.start()
         yield taken()

@@ -48,9 +48,10 @@ def _slices_agree(packet: bytes) -> bool:
     while end > 0:
         if end < _SLICE_TRAILER:
             return False
-        start = end - _SLICE_TRAILER - int.from_bytes(packet[end - 8 : end - 5], "big")
+        length = int.from_bytes(packet[end - 8 : end - 5], "big")
+        start = end - _SLICE_TRAILER - length
         # FFV1 shifts bits in from the left, zlib from the right and inverted; the rest of the arithmetic is the same.
-        if start < 0 or zlib.crc32(packet[start:end].translate(_BIT_REVERSED), _ALL_ONES) != _ALL_ONES:
+        if not length or start < 0 or zlib.crc32(packet[start:end].translate(_BIT_REVERSED), _ALL_ONES) != _ALL_ONES:
             return False
         end = start
     return bool(packet)

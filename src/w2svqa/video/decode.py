@@ -131,7 +131,7 @@ class VideoClip:
                 if still:
                     break
             self._notes = (*self._standing_notes(), *_passing_notes(cutter))
-            self._problem = _problem(current.reader, cutter.end, self._facts)
+            self._problem = _problem(current.reader, cutter, self._facts)
             yield from cutter.finish()
         finally:
             current.reader.close()
@@ -190,13 +190,15 @@ def _passing_notes(cutter: Cutter) -> Iterator[str]:
         yield f"{_count(cutter.repeated, 'second')} without a frame of its own: the frame on display was repeated"
 
 
-def _problem(reader: FrameReader, end: float, facts: Facts) -> str | None:
+def _problem(reader: FrameReader, cutter: Cutter, facts: Facts) -> str | None:
     if facts.cut_off:
         return "cut off: the image has no end"
-    damage = _damage(reader)
+    # Where time stamps jump, files were joined: gaps are no damage then, and what was declared counts the jumps.
+    is_joined = cutter.timeline.gaps > 0
+    damage, end = _damage(reader, is_joined), cutter.end
     if facts.image and damage:
         return "damaged: the image is shown as well as it decodes"
-    declared = None if facts.image else facts.declared
+    declared = None if facts.image or is_joined else facts.declared
     if declared is not None and end < declared - max(_END_SLACK, _END_SLACK_PART * declared):
         return f"ended early: {end:.1f} of {declared:.1f} s decoded" + (f", {damage}" if damage else "")
     if damage:
@@ -204,12 +206,12 @@ def _problem(reader: FrameReader, end: float, facts: Facts) -> str | None:
     return f"the file breaks off: {end:.1f} s decoded" if reader.broken else None
 
 
-def _damage(reader: FrameReader) -> str:
+def _damage(reader: FrameReader, is_joined: bool) -> str:
     """Name the plainest damage that was found; empty if there was none."""
     if reader.damaged:
         return f"{_count(reader.damaged, 'damaged packet')} left out"
-    if reader.flagged:
-        return f"{_count(reader.flagged, 'damaged packet')}"
+    if reader.flagged and not is_joined:
+        return f"{_count(reader.flagged, 'gap')} in the stream"
     if reader.clusters:
         return f"{_count(reader.clusters, 'damaged cluster')} in the file"
     return "damaged pictures shown as well as they decode" if reader.covered_up else ""

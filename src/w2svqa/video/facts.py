@@ -14,18 +14,23 @@ from w2svqa.core.records import MediaInfo
 from w2svqa.video.colour import transfer_of
 from w2svqa.video.formats import ANIMATION_DEMUXERS, STILL_BRANDS, STILL_DEMUXERS
 from w2svqa.video.orient import Orientation, orientation_of, square_size
+from w2svqa.video.sample import LONGEST_GAP
 from w2svqa.video.source import Source
 
 _MICROSECONDS = 1_000_000
 _HIGHEST_RATE = 1000
+_LOWEST_RATE = 1 / LONGEST_GAP
 # Demuxers whose duration is written in a header, not estimated from the file's own end.
 _DECLARING_DEMUXERS = frozenset({"mov", "matroska", "avi", "flv", "asf", "mxf", "nut"})
 
 
 def frame_rate(stream: VideoStream) -> float | None:
-    """Return average frames per second as declared, or ``None`` where that is missing or absurd (over 1000)."""
+    """Return average frames per second as declared, or ``None`` where that is missing or absurd.
+
+    Absurd is over 1000, and under one in :data:`LONGEST_GAP` seconds: a damaged header would make hours of one picture.
+    """
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
-        if rate and 0 < rate <= _HIGHEST_RATE:
+        if rate and _LOWEST_RATE <= rate <= _HIGHEST_RATE:
             return float(rate)
     return None
 
@@ -52,7 +57,11 @@ def declared_duration(source: Source) -> float | None:
     stream = source.stream
     alone = len(source.container.streams) == 1
     says = bool(stream.duration and stream.time_base) or "DURATION" in stream.metadata
-    return duration_of(source) if says or alone else None
+    duration = duration_of(source) if says or alone else None
+    if duration is not None and "matroska" in source.container.format.name:
+        # there it is the time of the end, and a recording need not begin at 0
+        duration -= max(0.0, float((stream.start_time or 0) * (stream.time_base or 0)))
+    return duration
 
 
 def _tagged_duration(text: str) -> float | None:

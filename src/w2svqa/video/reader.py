@@ -29,6 +29,10 @@ _MOST_THREADS = 15
 _STRICT = {"mjpeg": "explode", "png": "crccheck+explode", "apng": "crccheck+explode"}
 
 
+# Their decoders mark pictures of which a part is missing. Of others only the gap in a transport stream tells.
+_FINDS_GAPS = {"h264", "mpeg2video", "mpeg1video", "mpeg4"}
+
+
 class _DamageError(Exception):
     """A packet was damaged, so that frames may depend on how threads raced."""
 
@@ -48,7 +52,8 @@ class FrameReader:
         threads: decoding threads; ``None`` for as many as there are cores.
         damaged: packets or frames that could not be decoded.
         covered_up: something was damaged, and what its decoder made of it was delivered.
-        flagged: packets that the container marks as damaged (gaps in a transport stream, say), decoded all the same.
+        flagged: packets after which a transport stream has a gap, or was joined with another; decoded all the same.
+            Not counted where the decoder finds for itself what is missing.
         clusters: parts of a Matroska file that differ from their checksums or are broken.
         broken: the container could not be read to its end.
         packets: packets read, damaged ones as well.
@@ -111,7 +116,7 @@ class FrameReader:
                     # not before, so that a look at the first frame reads no more than that
                     self._check_container()
         if self._slices is not None and self._slices.has_checksums:
-            self.flagged += self._slices.unexplained
+            self.covered_up |= self._slices.unexplained > 0
 
     def _prepare(self, threads: int | None) -> None:
         stream = self.source.stream
@@ -174,8 +179,9 @@ class FrameReader:
         return whole
 
     def _examine(self, packet: Packet[VideoStream]) -> None:
-        self.flagged += packet.is_corrupt
-        self._decide(packet.is_corrupt)
+        if packet.is_corrupt and self.source.stream.codec_context.name not in _FINDS_GAPS:
+            self.flagged += 1
+            self._decide(1)
         if self._slices is not None and packet.size and self._slices.is_damaged(bytes(packet)):
             self._decide(1)
             self._differing.add(packet.pts)

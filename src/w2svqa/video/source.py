@@ -23,6 +23,8 @@ from w2svqa.video.orient import Orientation
 from w2svqa.video.stills import HEAD_BYTES, JPEG_START, jpeg_is_complete, jpeg_orientation
 
 _BUFFER_BYTES = 1 << 16
+# Beyond it, what begins like a JPEG is a video made of them, and too large to be read at once.
+_LARGEST_JPEG = 1 << 26
 _REMEDY_MISSING = "check the path"
 _REMEDY_MEDIA = "give a video or image that a player can open"
 
@@ -97,7 +99,9 @@ def open_source(path: StrPath) -> Source:
 
 def _is_cut_off(path: str, head: bytes) -> bool:
     """Tell whether a JPEG has no end; FFmpeg fills in what is missing without a word."""
-    return head.startswith(JPEG_START) and not jpeg_is_complete(Path(path).read_bytes())
+    if not head.startswith(JPEG_START) or Path(path).stat().st_size > _LARGEST_JPEG:
+        return False
+    return not jpeg_is_complete(Path(path).read_bytes())
 
 
 def _open_regular(path: str) -> io.FileIO:
