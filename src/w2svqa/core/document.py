@@ -70,6 +70,8 @@ class _Reader:
 
     def _text(self) -> str:
         try:
+            if Path(self._path).exists() and not Path(self._path).is_file():  # a device may have no end
+                raise ConfigError("the configuration is no regular file", path=self._path, remedy="give a YAML file")
             return Path(self._path).read_text(encoding="utf-8")
         except OSError as error:
             raise ConfigError(
