@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from w2svqa import Scorer, pipeline
 from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
+from w2svqa.core.files import sha256_file
 from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.core.store import read_manifest
 from w2svqa.stages import export, train
@@ -136,10 +137,10 @@ def forbid(monkeypatch: pytest.MonkeyPatch, owner: object, *names: str) -> None:
         monkeypatch.setattr(owner, name, fail)
 
 
-def files(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Time and content of every file but the lock and the configuration."""
+def files(folder: Path) -> dict[str, tuple[int, str]]:
+    """Time and hash of every file but the lock and the configuration."""
     return {
-        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
+        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, sha256_file(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (".lock", "run.json")
     }
@@ -357,3 +358,13 @@ def test_a_pool_without_training_clips_is_refused(workplace: Workplace) -> None:
     config = workplace.write("none.yaml", ingest=ingest)
     with pytest.raises(ConfigError, match="nothing to train on"):
         workplace.run(config=config)
+
+
+@pytest.mark.slow
+def test_a_training_begun_on_other_pairs_is_refused(finished: Workplace) -> None:
+    path = finished.output / "train" / "pairs.sha"
+    bound = path.read_text(encoding="ascii")
+    path.write_text("0" * len(bound), encoding="ascii")
+    with pytest.raises(StoreError, match="other pairs"):
+        finished.run()
+    path.write_text(bound, encoding="ascii")

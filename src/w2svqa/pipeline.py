@@ -144,12 +144,13 @@ def _stages(run: _Run) -> Path:
 def _bind(folder: Path, pairs: Sequence[PairRow]) -> None:
     """Write which pairs the folder trains on, or refuse one that was begun on others."""
     path, found = folder / "pairs.sha", config_hash([to_mapping(pair) for pair in pairs])
-    if path.exists() and path.read_text(encoding="ascii", errors="replace") != found:
+    if not path.exists():
+        with atomic_write(path) as file:
+            file.write(found.encode("ascii"))
+    elif path.read_text(encoding="ascii", errors="replace") != found:
         raise StoreError(
             "the training was begun on other pairs than there are now", path=folder, remedy="delete this folder"
         )
-    with atomic_write(path) as file:
-        file.write(found.encode("ascii"))
 
 
 def _ingest(run: _Run) -> list[ClipRow]:

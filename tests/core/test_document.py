@@ -42,6 +42,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
         read_document(tmp_path / "missing.yaml")
     with pytest.raises(ConfigError, match="Is a directory"):
         read_document(tmp_path)
+    with pytest.raises(ConfigError, match="no regular file"):
+        read_document("/dev/zero")
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9")
     with pytest.raises(ConfigError, match="byte 3 is not UTF-8"):
         read_document(tmp_path / "latin.yaml")

@@ -16,7 +16,9 @@ from w2svqa.core.errors import MissingInputError, StoreError
 from w2svqa.core.records import ClipSpec
 from w2svqa.video.decode import open_clip
 from w2svqa.video.encode import transcode, write_lossless, write_video
+from w2svqa.video.frames import read_frames
 from w2svqa.video.probe import probe
+from w2svqa.video.scene import scene_frames
 
 Picture = NDArray[np.uint8]
 COLOUR = (200, 30, 60)
@@ -212,3 +214,11 @@ def test_the_same_frames_give_the_same_file(tmp_path: Path) -> None:
     for name in ("one.mkv", "two.mkv"):
         write_lossless(tmp_path / name, frames, fps=5)
     assert (tmp_path / "one.mkv").read_bytes() == (tmp_path / "two.mkv").read_bytes()
+
+
+def test_time_stamps_that_run_backwards_are_encoded(tmp_path: Path) -> None:
+    source, target = tmp_path / "scene.avi", tmp_path / "copy.mp4"
+    # AVI keeps no presentation times, so with B-frames FFmpeg gives frames the times of others
+    write_video(source, scene_frames(width=64, height=48, frames=40), fps=30, options={"bf": "3", "threads": "1"})
+    transcode(source, target, codec="libx264", options={"crf": "24", "threads": "1"})
+    assert sum(1 for _ in read_frames(target)) == sum(1 for _ in read_frames(source)) == 40

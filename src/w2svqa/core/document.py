@@ -70,7 +70,7 @@ class _Reader:
 
     def _text(self) -> str:
         try:
-            if Path(self._path).exists() and not Path(self._path).is_file():  # a device may have no end
+            if Path(self._path).is_char_device() or Path(self._path).is_fifo():  # neither needs to have an end
                 raise ConfigError("the configuration is no regular file", path=self._path, remedy="give a YAML file")
             return Path(self._path).read_text(encoding="utf-8")
         except OSError as error:

@@ -113,6 +113,7 @@ def transcode(
     reader = FrameReader(source)
     try:
         timeline = Timeline(1 / (frame_rate(reader.source.stream) or DEFAULT_RATE))
+        last = -1
         with VideoWriter(target) as writer:
             for frame in reader.frames():
                 stamp = None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
@@ -123,8 +124,9 @@ def transcode(
                     continue
                 if not writer.has_stream:
                     _add_similar_stream(writer, reader.source.stream, frame, codec, options)
-                pts = round(max(0.0, seconds) / _TIME_BASE)
-                writer.write(_recoded(frame, writer.stream), pts, _TIME_BASE, _duration(frame, timeline))
+                # where time stamps run backwards (AVI with B-frames), repaired times may round to one tick
+                last = max(last + 1, round(max(0.0, seconds) / _TIME_BASE))
+                writer.write(_recoded(frame, writer.stream), last, _TIME_BASE, _duration(frame, timeline))
             if not writer.has_stream:
                 raise MediaError(
                     f"no frame from second {start:g} on can be decoded", path=source, remedy="start earlier"
