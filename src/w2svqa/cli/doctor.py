@@ -26,7 +26,7 @@ PACKAGES: Final = ("numpy", "av", "onnxruntime", "typer", "rich")
 
 EXTRAS: Final = {
     "plot": ("matplotlib",),
-    "train": ("torch", "onnx", "onnxscript", "cv2", "pyarrow", "yaml", "safetensors", "matplotlib"),
+    "train": ("torch", "onnx", "onnxscript", "pyarrow", "yaml", "safetensors", "matplotlib"),
 }
 """Optional groups and the modules they bring."""
 

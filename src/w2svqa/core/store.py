@@ -30,7 +30,7 @@ TABLE_NAME = "table.parquet"
 MANIFEST_NAME = "manifest.json"
 FORMAT = 1
 
-_PACKAGES = ("av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "pyarrow", "scipy", "torch")
+_PACKAGES = ("av", "numpy", "onnx", "onnxruntime", "pyarrow", "torch")
 
 RowT = TypeVar("RowT")
 

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import BundleError, ConfigError, StrPath, W2SVQAError, printable
+from w2svqa.core.errors import BundleError, ConfigError, MediaError, StrPath, W2SVQAError, printable
 from w2svqa.core.executor import ProcessExecutor
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.protocols import Clip, Diagnostician
@@ -112,17 +112,18 @@ class Scorer:
         # the whole and each second against the same anchors, in one batch
         batch = self._judge.score([tokens, *(tokens[second : second + 1] for second in range(len(tokens)))])
         value, *seconds = batch.value.tolist()
+        raw = float(batch.raw[0])
         return Score(
             path=seen.path,
             status=seen.status,
             value=value,
             low=float(batch.low[0]),
             high=float(batch.high[0]),
-            raw=float(batch.raw[0]),
+            raw=raw,
             seconds=tuple(seconds),
             reasons=self._diagnose(tokens),
-            notes=seen.notes,
-            message=seen.problem,
+            notes=(*seen.notes, *self._score_notes(raw, len(tokens))),
+            message=seen.message,
             student=self.name,
         )
 
@@ -163,7 +164,7 @@ class Scorer:
         temperature = self._judge.scale.temperature
         probabilities = judge_both(self._bundle.student, [left.tokens], [right.tokens], temperature)
         inferior, worse, similar, better, superior = probabilities[0].tolist()
-        problems = [f"{printable(seen.path)}: {seen.problem}" for seen in (left, right) if seen.problem is not None]
+        problems = [f"{printable(seen.path)}: {seen.message}" for seen in (left, right) if seen.message is not None]
         return Comparison(
             first=left.path,
             second=right.path,
@@ -178,10 +179,29 @@ class Scorer:
 
     def _watch(self, path: StrPath) -> _Seen:
         student = self._bundle.student
-        clip = open_clip(path, student.clip_spec)
-        with reading_ahead(clip) as chunks:
-            tokens = student.encode(chunks)
+        try:
+            clip = open_clip(path, student.clip_spec)
+            with reading_ahead(clip) as chunks:
+                tokens = student.encode(chunks)
+        except MemoryError:
+            remedy = "close other programs, or use fewer workers"
+            raise MediaError("not enough memory to score it", path=path, remedy=remedy) from None
+        except _system_errors() as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise MediaError(problem, path=path, remedy="check the file, or copy it again") from None
         return _Seen(path=os.fspath(path), tokens=tokens, notes=clip.notes, problem=clip.problem)
+
+    def _score_notes(self, raw: float, seconds: int) -> Iterator[str]:
+        """What a reader of the score must know beside the way the file was read."""
+        form = self._judge.scale.form
+        if form == "released":
+            yield "the released form has no interval"
+        elif form == "joint":
+            yield "the interval and the 0-100 scale were fitted for the anchored form"
+        elif seconds == 1:
+            yield "one second: the interval was measured on longer clips"
+        if form != "released" and not 0 <= raw <= 100:
+            yield f"beyond the scale: {raw:.1f} before clipping to 0-100"
 
     def _diagnose(self, tokens: Tokens) -> tuple[Reason, ...]:
         student = self._bundle.student
@@ -193,10 +213,6 @@ class Scorer:
             return self.score(path)
         except W2SVQAError as error:
             return self._error_row(path, error.without_path)
-        except MemoryError:
-            return self._error_row(path, "not enough memory to score it (close other programs, or use fewer workers)")
-        except _system_errors() as error:
-            return self._error_row(path, f"{type(error).__name__}: {error} (check the file, or copy it again)")
 
     def _error_row(self, path: str, message: str) -> Score:
         return Score(path=path, status="error", message=printable(message), student=self.name)
@@ -284,6 +300,10 @@ class _Seen:
     @property
     def status(self) -> Status:
         return "ok" if self.problem is None else "partial"
+
+    @property
+    def message(self) -> str | None:
+        return None if self.problem is None else f"{self.problem} (copy it again to have all of it scored)"
 
 
 def _most_probable(probabilities: NDArray[np.float64]) -> str:
