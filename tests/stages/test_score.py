@@ -14,7 +14,8 @@ from brightness_student import BrightnessStudent, BuggyStudent, CrashingStudent,
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, MissingInputError, W2SVQAError
 from w2svqa.core.records import Chunk, MediaInfo, Score, Tokens
 from w2svqa.stages import score as module
-from w2svqa.stages.score import Scorer, reading_ahead
+from w2svqa.stages.score import Scorer
+from w2svqa.video.ahead import reading_ahead
 from w2svqa.video.encode import write_lossless
 
 FPS = 4

@@ -96,8 +96,8 @@ class Reason:
 
     Attributes:
         distortion: name of the simulator it resembles, such as ``"blur"``.
-        severity: 0 (invisible) to 1 (the worst level of a simulator); the compact student gives one for the whole video,
-            the same in all its reasons.
+        severity: 0 (invisible) to 1 (the worst level of a simulator); the compact student gives one for the whole
+            video, the same in all its reasons.
         probability: 0 to 1.
     """
 

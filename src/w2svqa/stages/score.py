@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import queue
 import sys
-import threading
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final, TypeVar
 
 import av
 import numpy as np
@@ -19,22 +15,18 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, StrPath, W2SVQAError, printable
 from w2svqa.core.executor import ProcessExecutor
 from w2svqa.core.levels import LEVELS
-from w2svqa.core.protocols import Clip, Diagnostician
-from w2svqa.core.records import Chunk, Comparison, Reason, Score, Status, Tokens
+from w2svqa.core.protocols import Diagnostician
+from w2svqa.core.records import Comparison, Reason, Score, Status, Tokens
 from w2svqa.preference.forms import Form
 from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import judge_both, preferences
 from w2svqa.students.bundle import Bundle, load_bundle
+from w2svqa.video.ahead import closing_if_needed, reading_ahead
 from w2svqa.video.decode import open_clip
-
-_Item = TypeVar("_Item")
 
 Rows = Generator[tuple[int, Score], None, None]
 """Pairs of an index and a row; closing it stops what is under way."""
-
-_LONGEST_STOP: Final = 30.0
-"""Seconds to wait for a decoder that is to stop; it does so at its next chunk."""
 
 
 class Scorer:
@@ -220,7 +212,7 @@ class Scorer:
     def _score_in_processes(self, paths: Iterable[StrPath], workers: int) -> Rows:
         executor = ProcessExecutor(workers, initializer=_prepare_worker, initargs=(self._source,), retries=0)
         outcomes = executor.map(_score_in_worker, (os.fspath(path) for path in paths))
-        with _closing(outcomes):
+        with closing_if_needed(outcomes):
             for outcome in outcomes:
                 if outcome.value is not None:
                     yield outcome.index, outcome.value
@@ -310,76 +302,6 @@ def _most_probable(probabilities: NDArray[np.float64]) -> str:
     """Return the most probable level; among equals their middle, so that exchanging the videos mirrors the verdict."""
     equals = np.flatnonzero(probabilities == probabilities.max())
     return LEVELS[round(float(equals.mean()))]
-
-
-@contextmanager
-def reading_ahead(clip: Clip) -> Iterator[Iterator[Chunk]]:
-    """Decode in a thread while the caller works on the chunk before; both release the interpreter's lock.
-
-    An error of the decoder is raised where the chunks are iterated. Leaving the block, by an error too, stops the
-    thread and waits for it.
-
-    Args:
-        clip: what to decode.
-
-    Yields:
-        The chunks, in time order; at most one of them waits.
-    """
-    ready: queue.SimpleQueue[Chunk | BaseException | None] = queue.SimpleQueue()
-    room: queue.SimpleQueue[None] = queue.SimpleQueue()
-    stopped = threading.Event()
-
-    def decode() -> None:
-        with _Ending(ready), _closing(clip.chunks()) as chunks:
-            for chunk in chunks:
-                room.get()
-                if stopped.is_set():
-                    return
-                ready.put(chunk)
-
-    def taken() -> Iterator[Chunk]:
-        while isinstance(item := ready.get(), Chunk):
-            room.put(None)
-            yield item
-        if item is not None:
-            raise item
-
-    # Ctrl-C may strike at any point, also while a lock of queue.Queue or of a pool is held, which then nobody lets go.
-    # Those of SimpleQueue are held in C alone; and no daemon is waited for when the program ends.
-    decoding = threading.Thread(target=decode, name="decode", daemon=True)
-    room.put(None)  # one chunk may wait: with one in each hand, at most three are in memory
-    try:
-        decoding.start()
-        yield taken()
-    finally:
-        stopped.set()
-        room.put(None)
-        if decoding.ident is not None:
-            decoding.join(_LONGEST_STOP)
-
-
-class _Ending:
-    """Puts ``None`` into a queue when the block ends, or the error that ended it."""
-
-    def __init__(self, items: queue.SimpleQueue[Chunk | BaseException | None]) -> None:
-        self._items = items
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> bool:
-        self._items.put(error)
-        return True
-
-
-@contextmanager
-def _closing(iterator: Iterator[_Item]) -> Iterator[Iterator[_Item]]:
-    """Close a generator at the end of the block; an iterator of another kind has nothing to close."""
-    if not isinstance(iterator, Generator):
-        yield iterator
-        return
-    with closing(iterator):
-        yield iterator
 
 
 def _system_errors() -> tuple[type[Exception], ...]:
