@@ -57,7 +57,7 @@ class TrainConfig:
         clip_norm: longest gradient.
         diagnosis_weight: of the loss of kind and severity beside the loss of the pairs.
         checkpoint_steps: a checkpoint is written each so many steps.
-        precision: of the convolutions; ``"bf16"`` is faster where the processor has it.
+        precision: of the convolutions; ``"bf16"`` may be faster where the processor has it (docs/log.md).
         threads: of PyTorch; ``None`` leaves its own choice.
     """
 
