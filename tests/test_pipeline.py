@@ -22,6 +22,7 @@ from w2svqa.core.store import read_manifest
 from w2svqa.stages import export, train
 from w2svqa.stages.distort import DistortConfig, distort_clip
 from w2svqa.students.bundle import read_card
+from w2svqa.students.looks import Looks
 from w2svqa.video.scene import write_scene
 
 # With this seed two of the five scenes are for training, one for anchors and two for calibration; the source is for
@@ -238,11 +239,11 @@ class Undecided:
 
     antisymmetric = True
 
-    def __init__(self, folder: Path, *, name: str, kinds: Sequence[str]) -> None:
-        self.folder, self.name, self.kinds = folder, name, kinds
+    def __init__(self, folder: Path, *, name: str, kinds: Sequence[str], motion: bool) -> None:
+        self.folder, self.name, self.kinds, self.motion = folder, name, kinds, motion
 
-    def encode_views(self, views: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.zeros((len(views), 1), np.float32)
+    def encode_looks(self, looks: Looks) -> NDArray[np.float32]:
+        return np.zeros((len(looks), 1), np.float32)
 
     def judge(self, first: Sequence[object], second: Sequence[object]) -> NDArray[np.float64]:
         assert len(first) == len(second)

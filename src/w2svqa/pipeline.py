@@ -1,10 +1,11 @@
-"""The whole loop in code: ingest -> distort -> pair -> train -> export, each stage resumed or skipped.
+"""The whole loop in code: ingest -> distort -> label -> pair -> train -> export, each stage resumed or skipped.
 
 ```
 runs/NAME/
 ├── run.json      the effective configuration; another one is refused
 ├── clips/        table of the sources            (ingest)
-├── versions/     table and views of severities   (distort)
+├── versions/     table, crop cache and views     (distort)
+├── labels/       table of the teachers' scores   (label)
 ├── pairs/        table of pairs with levels      (pair)
 ├── train/        checkpoint and log              (train)
 └── bundle/       the student                     (export)
@@ -15,22 +16,31 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from w2svqa.core.config import config_hash, difference, from_mapping, load_config, to_mapping
 from w2svqa.core.errors import BundleError, ConfigError, StoreError, StrPath
-from w2svqa.core.executor import make_executor
 from w2svqa.core.extras import require
 from w2svqa.core.files import atomic_write, hold, sha256_file
-from w2svqa.core.journal import Journal
-from w2svqa.core.rows import ClipRow, PairRow, VersionRow
+from w2svqa.core.resume import Kept, map_resumed
+from w2svqa.core.rows import ClipRow, PairRow, ScoreRow, VersionRow
 from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_artifact
-from w2svqa.stages.distort import DistortConfig, distort_clip
+from w2svqa.stages.distort import DistortConfig, cache_size, distort_clip
 from w2svqa.stages.export import ExportConfig, export
 from w2svqa.stages.ingest import IngestConfig, ingest
+from w2svqa.stages.label import (
+    Judged,
+    LabelConfig,
+    Labelled,
+    choose_tested,
+    judge_teachers,
+    label_clip,
+    teacher_versions,
+)
 from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.stages.train import CHECKPOINT, TrainConfig, train
 from w2svqa.students.bundle import check_files, read_card
@@ -38,6 +48,8 @@ from w2svqa.students.compact import CompactModel
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, text)``."""
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,7 @@ class RunConfig:
         seed: fixes every random choice.
         ingest: which videos.
         distort: which distortions.
+        label: which weak teachers.
         pair: which pairs.
         train: how the student is trained.
         export: how anchors and scale are chosen.
@@ -58,6 +71,7 @@ class RunConfig:
     seed: int = 0
     ingest: IngestConfig = field(default_factory=IngestConfig)
     distort: DistortConfig = field(default_factory=DistortConfig)
+    label: LabelConfig = field(default_factory=LabelConfig)
     pair: PairConfig = field(default_factory=PairConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
@@ -88,7 +102,7 @@ def run(
     Args:
         config_path: a YAML file with a :class:`RunConfig`.
         output: folder of the run; ``runs/NAME`` if not given.
-        workers: processes for the distort stage.
+        workers: processes for the stages distort and label.
         progress: called as things get done.
 
     Raises:
@@ -96,7 +110,7 @@ def run(
         StoreError: another process works in the folder, or something in it is damaged or cannot be written.
         MissingExtraError: the extra ``train`` is not installed.
     """
-    for module in ("torch", "pyarrow", "safetensors", "onnxscript"):
+    for module in ("torch", "pyarrow", "safetensors", "onnxscript", "cv2", "scipy", "imageio_ffmpeg"):
         require(module, extra="train")
     config = load_config(config_path, RunConfig)
     folder = Path("runs") / config.name if output is None else Path(output)
@@ -126,19 +140,20 @@ def _claim(folder: Path, config: RunConfig) -> None:
 def _stages(run: _Run) -> Path:
     clips = _ingest(run)
     versions = _distort(run, clips)
-    pairs = _pair(run, versions)
+    judged = _label(run, clips, versions)
+    pairs = _pair(run, versions, judged)
     _bind(run.folder / "train", pairs)
     model = train(
         versions,
         pairs,
         run.config.train,
         run.folder / "train",
-        views_folder=run.folder / "versions",
+        crops_folder=run.folder / "versions",
         kinds=run.config.distort.kinds,
         seed=run.config.seed,
         progress=partial(run.progress, "train"),
     )
-    return _export(run, model, clips, versions, pairs)
+    return _export(run, model, clips, versions, pairs, judged)
 
 
 def _bind(folder: Path, pairs: Sequence[PairRow]) -> None:
@@ -191,9 +206,8 @@ def _distort(run: _Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
             folder, rows, VersionRow, kind="versions", config=config, inputs=inputs, seed=seed, extra={"failed": failed}
         )
     rows = read_artifact(folder, VersionRow, kind="versions").rows
-    run.progress(
-        "distort", len(clips), len(clips), f"{len(rows)} versions of {len({row.clip_id for row in rows})} clips"
-    )
+    text = f"{len(rows)} versions of {len({row.clip_id for row in rows})} clips"
+    run.progress("distort", len(clips), len(clips), f"{text}, crop cache of {cache_size(folder) / 2**20:.1f} MiB")
     return rows
 
 
@@ -201,40 +215,89 @@ def _distort_missing(
     run: _Run, clips: Sequence[ClipRow], folder: Path, print_: str
 ) -> tuple[dict[str, list[VersionRow]], dict[str, object]]:
     """Distort the clips that the journal does not have; return all rows by clip, and the clips that failed."""
+    kept: Kept[ClipRow, list[VersionRow]] = Kept(
+        path=folder / "journal.jsonl",
+        fingerprint=print_,
+        key=lambda clip: clip.clip_id,
+        name=lambda clip: clip.name,
+        encode=lambda rows: [to_mapping(row) for row in rows],
+        decode=lambda value: [from_mapping(VersionRow, row) for row in _plain(value, list)],
+        # what a clip is for decides how much of it was distorted: after a change in its manifest it is made anew
+        holds=lambda clip, rows: (rows[0].split, rows[0].primary) == (clip.split, clip.primary),
+    )
     work = partial(distort_clip, config=run.config.distort, folder=folder, seed=run.config.seed)
-    failed: dict[str, object] = {}
-    with Journal(folder / "journal.jsonl", fingerprint=print_) as journal:
-        made = {key: [from_mapping(VersionRow, row) for row in _rows(value)] for key, value in journal.finished.items()}
-        # what a clip is for decides how much of it was distorted: after a change of its source it is made anew
-        missing = [clip for clip in clips if clip.clip_id not in made or made[clip.clip_id][0].split != clip.split]
-        outcomes = make_executor(run.workers).map(work, missing, key=lambda clip: clip.name)
-        for done, outcome in enumerate(outcomes, start=1):
-            clip = missing[outcome.index]
-            if outcome.value is None:
-                failed[clip.path] = str(outcome.error)
-            else:
-                made[clip.clip_id] = outcome.value
-                journal.add(clip.clip_id, [to_mapping(row) for row in outcome.value])
-            run.progress("distort", len(clips) - len(missing) + done, len(clips), clip.name)
-    primary = {clip.clip_id: clip.primary for clip in clips}
-    current = {key: [replace(row, primary=primary.get(key, False)) for row in rows] for key, rows in made.items()}
-    return current, failed
+    made, failed = map_resumed(work, clips, kept, workers=run.workers, progress=partial(run.progress, "distort"))
+    return made, {clip.path: failed[clip.clip_id] for clip in clips if clip.clip_id in failed}
 
 
-def _rows(value: object) -> list[Mapping[str, object]]:
-    if not isinstance(value, list):
-        raise StoreError(
-            f"the journal holds {value!r} instead of rows", remedy="delete the folder 'versions' of the run"
-        )
+def _plain(value: object, kind: type[_Kind]) -> _Kind:
+    if not isinstance(value, kind):
+        raise StoreError(f"the journal holds {value!r}", remedy="delete this stage's folder of the run")
     return value
 
 
-def _pair(run: _Run, versions: Sequence[VersionRow]) -> list[PairRow]:
+def _label(run: _Run, clips: Sequence[ClipRow], versions: Sequence[VersionRow]) -> Judged | None:
+    """Let the teachers score the training clips; ``None`` without teachers."""
+    config, seed, kinds = run.config.label, run.config.seed, run.config.distort.kinds
+    if not config.teachers:
+        return None
+    folder = run.folder / "labels"
+    present = {row.clip_id for row in versions}
+    pool = [clip for clip in clips if clip.split == "train" and clip.clip_id in present]
+    inputs = {"versions": config_hash([row.version_id for row in versions]), **teacher_versions(config)}
+    scores: list[ScoreRow] = []
+    if not is_complete(folder, fingerprint("labels", config, inputs, seed=seed)):
+        scores, failed = _label_missing(run, pool, folder, fingerprint("labels", config, inputs, seed=seed))
+        judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
+        write_artifact(
+            folder,
+            scores,
+            ScoreRow,
+            kind="labels",
+            config=config,
+            inputs=inputs,
+            seed=seed,
+            extra={"failed": failed, **judged.facts},
+        )
+    scores = read_artifact(folder, ScoreRow, kind="labels").rows
+    judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
+    for line in judged.lines:
+        run.progress("label", len(pool), len(pool), line)
+    return judged
+
+
+def _label_missing(
+    run: _Run, clips: Sequence[ClipRow], folder: Path, print_: str
+) -> tuple[list[ScoreRow], dict[str, object]]:
+    """Label the clips that the journal does not have; return all scores, and what failed."""
+    config, seed = run.config.label, run.config.seed
+    tested = choose_tested(clips, config, seed=seed)
+    kept: Kept[ClipRow, Labelled] = Kept(
+        path=folder / "journal.jsonl",
+        fingerprint=print_,
+        key=lambda clip: clip.clip_id,
+        name=lambda clip: clip.name,
+        encode=to_mapping,
+        decode=lambda value: from_mapping(Labelled, _plain(value, dict)),
+        holds=lambda clip, made: made.tested == (clip.clip_id in tested),
+    )
+    work = partial(label_clip, config=config, tested=tested, kinds=run.config.distort.kinds, seed=seed)
+    made, errors = map_resumed(work, clips, kept, workers=run.workers, progress=partial(run.progress, "label"))
+    failed: dict[str, object] = {clip.path: errors[clip.clip_id] for clip in clips if clip.clip_id in errors}
+    failed |= {line: "no score" for labelled in made.values() for line in labelled.failures}
+    return [row for clip in clips if clip.clip_id in made for row in made[clip.clip_id].scores], failed
+
+
+def _pair(run: _Run, versions: Sequence[VersionRow], judged: Judged | None) -> list[PairRow]:
     folder = run.folder / "pairs"
     config, seed = run.config.pair, run.config.seed
-    inputs = {"versions": config_hash([to_mapping(row) for row in versions])}
+    labels = judged.labels if judged else {}
+    inputs = {
+        "versions": config_hash([to_mapping(row) for row in versions]),
+        "labels": config_hash({name: to_mapping(label) for name, label in labels.items()}),
+    }
     if not is_complete(folder, fingerprint("pairs", config, inputs, seed=seed)):
-        pairs = make_pairs(versions, config, split="train", seed=seed)
+        pairs = make_pairs(versions, config, split="train", seed=seed, labels=labels)
         if not pairs:
             raise ConfigError("there is nothing to train on: no training clip has two severities", remedy="add clips")
         write_artifact(
@@ -247,7 +310,12 @@ def _pair(run: _Run, versions: Sequence[VersionRow]) -> list[PairRow]:
 
 
 def _export(
-    run: _Run, model: CompactModel, clips: Sequence[ClipRow], versions: Sequence[VersionRow], pairs: Sequence[PairRow]
+    run: _Run,
+    model: CompactModel,
+    clips: Sequence[ClipRow],
+    versions: Sequence[VersionRow],
+    pairs: Sequence[PairRow],
+    judged: Judged | None,
 ) -> Path:
     target, config, seed = run.folder / "bundle", run.config.export, run.config.seed
     checkpoint = run.folder / "train" / CHECKPOINT
@@ -269,7 +337,12 @@ def _export(
             views_folder=run.folder / "versions",
             name=run.config.name,
             seed=seed,
-            facts={"made_of": made_of, "pairs": _shares(pairs), "config": _without_folders(run.config)},
+            facts={
+                "made_of": made_of,
+                "pairs": _shares(pairs),
+                "teachers": judged.facts if judged else {},
+                "config": _without_folders(run.config),
+            },
             progress=partial(run.progress, "export"),
         )
     return target
@@ -291,7 +364,12 @@ def _without_folders(config: RunConfig) -> dict[str, object]:
         replace(source, folder=Path(source.folder).name, manifest=Path(source.manifest).name)
         for source in config.ingest.sources
     )
-    return to_mapping(replace(config, ingest=replace(config.ingest, sources=sources)))
+    teachers = tuple(
+        replace(teacher, parameters=teacher.parameters and Path(teacher.parameters).name)
+        for teacher in config.label.teachers
+    )
+    ingest, label = replace(config.ingest, sources=sources), replace(config.label, teachers=teachers)
+    return to_mapping(replace(config, ingest=ingest, label=label))
 
 
 def _shares(pairs: Sequence[PairRow]) -> dict[str, int]:

@@ -47,7 +47,7 @@ def test_json_is_one_array_in_input_order(run: Run, write_clip: WriteClip) -> No
     assert all(list(row) == KEYS for row in rows)
     assert 0 <= rows[0]["low"] <= rows[0]["score"] <= rows[0]["high"] <= 100
     assert len(rows[0]["seconds"]) == 2
-    assert rows[0]["reasons"][0].keys() == {"distortion", "severity", "probability"}
+    assert rows[0]["reasons"][0].keys() == {"distortion", "severity", "probability", "seconds"}
     assert (rows[1]["score"], rows[1]["seconds"], rows[0]["message"]) == (None, [], None)
     assert "no such file" in rows[1]["message"]
     assert rows[0]["student"] == "brightness-1"

@@ -28,6 +28,7 @@ reasons = st.builds(
     distortion=st.text("abcdefgh0123456789-", min_size=1),
     severity=st.floats(0, 1),
     probability=st.floats(0, 1),
+    seconds=st.sets(st.integers(0, 10_000)).map(sorted).map(tuple),
 )
 scores = st.builds(
     Score,
@@ -82,6 +83,9 @@ def test_json_takes_no_number_that_is_none(value: float) -> None:
         {"seconds": [None]},
         {"reasons": ["blur"]},
         {"reasons": [{"distortion": "blur"}]},
+        {"reasons": [{"distortion": "blur", "severity": 0.5, "probability": 0.5, "seconds": [0.5]}]},
+        {"reasons": [{"distortion": "blur", "severity": 0.5, "probability": 0.5, "seconds": [-1]}]},
+        {"reasons": [{"distortion": "blur", "severity": 0.5, "probability": 0.5, "seconds": None}]},
         {"message": 3},
     ],
 )
@@ -89,6 +93,20 @@ def test_other_objects_are_refused(change: dict[str, object]) -> None:
     row = score_to_dict(Score(path="a.mp4", status="ok", value=50.0)) | change
     with pytest.raises(ValueError, match=r"not|one of"):
         score_from_dict(row)
+
+
+def test_reasons_written_before_they_had_seconds_are_read() -> None:
+    row = score_to_dict(Score(path="a.mp4", status="ok", value=50.0))
+    old = {"distortion": "blur", "severity": 0.5, "probability": 0.25}
+    assert score_from_dict(row | {"reasons": [old]}).reasons[0].seconds == ()
+    cells = dict(zip(CSV_COLUMNS, score_to_cells(score_from_dict(row)), strict=True))
+    assert score_from_cells(cells | {"reasons": "blur:0.5:0.25"}).reasons == (Reason(**old),)  # type: ignore[arg-type]  # a mapping of mixed values
+
+
+def test_a_cell_says_which_seconds() -> None:
+    stall = Reason(distortion="stuttering", severity=0.8, probability=0.5, seconds=(3, 4))
+    cells = score_to_cells(Score(path="a.mp4", status="ok", reasons=(stall,)))
+    assert cells[CSV_COLUMNS.index("reasons")] == "stuttering:0.8:0.5@3,4"
 
 
 def test_failed_comparison_has_the_keys_of_a_good_one() -> None:

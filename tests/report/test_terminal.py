@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,11 @@ from w2svqa.report.terminal import (
     remarks,
     score_table,
     sentence,
+    spans,
     sparkline,
     squeeze,
     timeline,
+    times,
 )
 
 quality = st.floats(0, 100)
@@ -94,6 +97,36 @@ def test_remarks_name_message_notes_and_reasons() -> None:
     blur = Reason(distortion="blur", severity=0.6, probability=0.9)
     score = Score(path="a.mp4", status="partial", message="cut short", notes=("interlaced",), reasons=(blur,))
     assert remarks(score) == "cut short; interlaced; blur 60 % (p = 0.90)"
+
+
+@given(st.sets(st.integers(0, 500), min_size=1))
+def test_spans_cover_the_seconds_and_nothing_else(seconds: set[int]) -> None:
+    found = spans(sorted(seconds))
+    assert {second for start, end in found for second in range(start, end)} == seconds
+    assert all(end < start for (_, end), (start, _) in itertools.pairwise(found))
+
+
+def test_many_spans_are_cut_short() -> None:
+    assert times(range(0, 20, 2)) == "0:00-0:01, 0:02-0:03, 0:04-0:05, 0:06-0:07 and 6 more"
+
+
+def test_timeline_marks_the_seconds_of_a_reason() -> None:
+    blur = Reason(distortion="blur", severity=0.6, probability=0.9)
+    stall = Reason(distortion="stuttering", severity=0.8, probability=0.7, seconds=(1, 3))
+    score = Score(path="a.mp4", status="ok", value=50.0, seconds=(80.0, 10.0, 80.0, 10.0), reasons=(blur, stall))
+    *plot, mark = timeline(score, height=2, ascii_only=True).splitlines()
+    assert mark == "         ^^^^    ^^^^ stuttering 80 % (p = 0.70) at 0:01-0:02, 0:03-0:04"
+    assert not any("blur" in line for line in plot)
+
+
+@pytest.mark.parametrize("count", [1, 60, 500])
+def test_a_mark_is_never_lost_however_long_the_video(count: int) -> None:
+    stall = Reason(distortion="stuttering", severity=0.8, probability=0.7, seconds=(count - 1,))
+    score = Score(path="a.mp4", status="ok", value=50.0, seconds=(80.0,) * count, reasons=(stall,))
+    lines = timeline(score, ascii_only=True).splitlines()
+    [mark] = [line for line in lines if "^" in line]
+    end = next(line for line in lines if line.startswith("  0 +"))
+    assert mark.rindex("^") == len(end) - 1
 
 
 @pytest.mark.parametrize("level", range(5))

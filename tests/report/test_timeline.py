@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from w2svqa.core.errors import InputError, MissingExtraError, StoreError
-from w2svqa.core.records import Score
+from w2svqa.core.records import Reason, Score
 from w2svqa.report import timeline as module
 from w2svqa.report.timeline import MOST_PANELS, check_target, write_timeline
 
@@ -42,6 +43,17 @@ def test_axes_say_what_they_show() -> None:
     assert panel.get_ylim() == (0, 100)
     [steps] = [patch for patch in panel.patches if isinstance(patch, matplotlib.patches.StepPatch)]
     assert tuple(steps.get_data().values) == CURVE
+
+
+def test_confined_reasons_are_drawn_where_they_are() -> None:
+    whole = Reason(distortion="blur", severity=0.5, probability=0.9)
+    stall = Reason(distortion="stuttering", severity=0.5, probability=0.9, seconds=(0, 2))
+    [panel] = module._figure([replace(score(), reasons=(whole, stall))]).axes
+    labels = panel.get_legend_handles_labels()[1]
+    assert labels.count("stuttering") == 1
+    assert "blur" not in labels
+    strips = [patch for patch in panel.patches if isinstance(patch, matplotlib.patches.Rectangle)]
+    assert [(strip.get_x(), strip.get_width()) for strip in strips[-2:]] == [(0, 1), (2, 1)]
 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:

@@ -42,6 +42,9 @@ class BrightnessStudent:
         dark = 1 - float(tokens.mean())
         return (Reason(distortion="darkness", severity=dark, probability=0.9),) if dark > 0.5 else ()
 
+    def diagnose_seconds(self, tokens: Tokens) -> tuple[tuple[Reason, ...], ...]:
+        return tuple(self.diagnose(second[None]) for second in tokens)
+
 
 class BuggyStudent(BrightnessStudent):
     """Fails as only a fault of the program would."""

@@ -95,7 +95,23 @@ def test_row_says_all_there_is(tmp_path: Path, scorer: Scorer) -> None:
     assert 0 <= row.low <= row.value <= row.high <= 100
     assert len(row.seconds) == 3
     assert row.seconds[0] < row.seconds[2] < row.seconds[1]
-    assert [reason.distortion for reason in row.reasons] == ["darkness"]
+    assert [(reason.distortion, reason.seconds) for reason in row.reasons] == [("darkness", ())]
+
+
+def test_one_bad_second_of_a_good_clip_has_its_reason(tmp_path: Path, scorer: Scorer) -> None:
+    row = scorer.score(write_clip(tmp_path / "clip.mkv", [200, 210, 20, 200, 190, 220]))
+    [reason] = row.reasons
+    assert (reason.distortion, reason.seconds) == ("darkness", (2,))
+    assert reason.severity == pytest.approx(1 - 20 / 255, abs=0.01)
+
+
+def test_student_that_gives_no_reasons_scores_all_the_same(tmp_path: Path) -> None:
+    class Silent(BrightnessStudent):
+        diagnose_seconds = None  # type: ignore[assignment]  # what a student without a diagnosis lacks
+
+    row = Scorer(brightness_bundle(Silent())).score(write_clip(tmp_path / "clip.mkv", [20]))
+    assert row.value is not None
+    assert row.reasons == ()
 
 
 def test_second_scores_as_the_clip_that_it_is(tmp_path: Path, scorer: Scorer) -> None:

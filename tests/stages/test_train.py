@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import torch
 from w2svqa.core.errors import StoreError, W2SVQAError
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages import train as module
+from w2svqa.stages.batches import Batch, BatchConfig, Batches
 from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.stages.train import (
     CHECKPOINT,
@@ -26,12 +27,12 @@ from w2svqa.stages.train import (
     rate_at,
     train,
 )
-from w2svqa.students.batches import BatchConfig
 from w2svqa.students.compact import CompactModel
-from w2svqa.students.views import VIEW_SIZE, VIEWS
+from w2svqa.students.crops import SIDE, Crops, Rendition, write_crops
+from w2svqa.students.views import MOTION_SIZE
 
 KINDS = ("noise",)
-LEVELS = 4
+LEVELS = 5
 SMALL = ModelConfig(widths=(4, 4, 8, 8), token=8, hidden=8)
 ONE_GROUP = BatchConfig(severity_groups=1, same_groups=1, cross_groups=1, details=1)
 
@@ -54,27 +55,28 @@ def version(clip: str, level: int) -> VersionRow:
         severity=level / LEVELS,
         primary=True,
         split="train",
-        views=f"{clip}.npy",
-        row=level,
-        seconds=2,
+        is_still=False,
+        vmaf=None,
+        views=f"crops/{clip}.npz",
+        row=0,
+        stored=level == 0,
+        seconds=1,
     )
 
 
 class Pool:
-    """Two clips with rising noise: what any network can order."""
+    """Two grey clips with rising noise: what any network can order."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.versions = [version(clip, level) for clip in ("a", "b") for level in range(LEVELS + 1)]
         self.pairs: list[PairRow] = make_pairs(self.versions, PairConfig(), split="train", seed=0)
         random = np.random.default_rng(0)
-        side = VIEW_SIZE + 2
         for clip in ("a", "b"):
-            noise = random.normal(0, 12, (LEVELS + 1, 2, VIEWS, side, side, 3)) * np.arange(LEVELS + 1).reshape(
-                -1, 1, 1, 1, 1, 1
-            )
-            grey = random.uniform(90, 160, 3)
-            np.save(folder / f"{clip}.npy", np.clip(grey + noise, 0, 255).astype(np.uint8))
+            pictures = np.broadcast_to(random.integers(90, 160, 3, dtype=np.uint8), (3, SIDE, SIDE, 3))
+            motion = random.integers(90, 160, (5, *MOTION_SIZE), dtype=np.uint8)
+            rendition = Rendition(details=pictures[:2], whole=pictures[2], motion=motion)
+            write_crops(folder / "crops" / f"{clip}.npz", Crops(size=(288, 432), renditions=(rendition,)))
 
     def train(self, folder: Path, config: TrainConfig, progress: Progress = silent, seed: int = 0) -> CompactModel:
         return train(
@@ -82,7 +84,7 @@ class Pool:
             self.pairs,
             config,
             folder,
-            views_folder=self.folder,
+            crops_folder=self.folder,
             kinds=KINDS,
             seed=seed,
             progress=progress,
@@ -237,6 +239,8 @@ def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint(
     monkeypatch.setattr(module, "_diagnosis_loss", broken)
     with pytest.raises(W2SVQAError, match="the loss of step 5 is nan") as caught:
         pool.train(tmp_path, SHORT)
+    batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=KINDS, config=ONE_GROUP, seed=0).at(4)
+    assert caught.value.problem.endswith(f"its batch held {', '.join(batch.names)}")
     assert caught.value.remedy is not None
     assert "learning_rate" in caught.value.remedy
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
@@ -265,8 +269,63 @@ def test_the_optimiser_gets_the_rate_of_the_schedule(
 
     monkeypatch.setattr(module, "_step", look)
     pool.train(tmp_path, TrainConfig(model=SMALL, batch=ONE_GROUP, steps=10, learning_rate=0.5, warm_up=0.2))
-    assert rates == pytest.approx([0.5 * rate_at(step / 10, 0.2) for step in range(10)])
-    assert max(rates) == 0.5
+    assert rates == pytest.approx([0.5 * rate_at((step + 0.5) / 10, 0.2) for step in range(10)])
+    assert 0 < min(rates) < max(rates) < 0.5  # no step without a rate
+
+
+def test_making_batches_ahead_changes_nothing(
+    pool: Pool, whole: tuple[CompactModel, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_turn(batches: Batches, steps: range) -> Iterator[tuple[int, Batch]]:
+        return ((step, batches.at(step)) for step in steps)
+
+    monkeypatch.setattr(module, "_ahead", in_turn)
+    assert_same(pool.train(tmp_path, SHORT), whole[0])
+
+
+def test_every_step_gets_its_batch_and_none_is_made_in_vain(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    at = Batches.at
+
+    def counted(self: Batches, step: int) -> Batch:
+        made.append(step)
+        return at(self, step)
+
+    monkeypatch.setattr(Batches, "at", counted)
+    with pytest.raises(KilledError):
+        pool.train(tmp_path, SHORT, stop_at(4))
+    pool.train(tmp_path, SHORT)
+    assert made == [0, 1, 2, 3, 4, 3, 4, 5]  # one ahead of the four steps; then from the checkpoint of step 3
+
+
+def test_trouble_with_a_batch_is_told(pool: Pool, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"crops.*\.npz"):
+        train(pool.versions, pool.pairs, SHORT, tmp_path, crops_folder=tmp_path, kinds=KINDS, seed=0, progress=silent)
+
+
+def test_without_motion_the_student_sees_key_frames_alone(pool: Pool, tmp_path: Path) -> None:
+    still = ModelConfig(widths=SMALL.widths, token=8, hidden=8, motion=False)
+    model = pool.train(tmp_path, TrainConfig(model=still, batch=ONE_GROUP, steps=2))
+    assert not any("motion" in name for name in model.state_dict())
+    assert parameters(model) < parameters(build(SMALL, KINDS, seed=0))
+
+
+def test_with_motion_its_branch_learns(whole: tuple[CompactModel, Path]) -> None:
+    trained, fresh = whole[0].state_dict(), build(SMALL, KINDS, seed=0).state_dict()
+    names = [name for name in fresh if name.startswith("encoder.motion") and name.endswith("weight")]
+    assert names
+    assert all(not torch.equal(trained[name], fresh[name]) for name in names)
+
+
+def test_a_batch_of_unknown_kinds_has_no_diagnosis_loss(pool: Pool) -> None:
+    config = BatchConfig(severity_groups=1, same_groups=0, cross_groups=0, peer_groups=0, details=1, mixtures=1)
+    batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=KINDS, config=config, seed=0).at(0)
+    model = build(SMALL, KINDS, seed=0)
+    loss = module._diagnosis_loss(model, torch.randn(len(batch.names), 8), batch)
+    assert float(loss.detach()) == 0
+    torch.autograd.backward(loss)  # and it has a gradient, of nothing
 
 
 def test_brain_floats_train_too(pool: Pool, tmp_path: Path) -> None:

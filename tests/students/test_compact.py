@@ -1,33 +1,59 @@
-"""The compact student in PyTorch: antisymmetry, planes, and the ONNX twin."""
+"""The compact student in PyTorch: antisymmetry, planes, motion, and the ONNX twin."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from w2svqa.core.errors import BundleError
 from w2svqa.core.levels import LEVELS
+from w2svqa.core.records import Chunk, ClipSpec
 from w2svqa.students import onnx_export
-from w2svqa.students.compact import CompactConfig, CompactModel, Planes
-from w2svqa.students.runtime import CompactStudent
-from w2svqa.students.views import VIEW_SIZE, VIEWS
+from w2svqa.students.compact import CompactConfig, CompactModel, Motion, Planes
+from w2svqa.students.looks import Looks, looks_of
+from w2svqa.students.runtime import ENCODER, CompactStudent, DiagnosisScale
+from w2svqa.students.views import MOTION_FRAMES, MOTION_SIZE, MOTION_SPEC, VIEW_SIZE, VIEWS
 
 KINDS = ("blur", "noise")
 
 
+def make_model(*, motion: bool, seed: int = 3) -> CompactModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        config = CompactConfig(widths=(8, 8, 16, 16), token=12, hidden=16, motion=motion, kinds=KINDS)
+        return CompactModel(config).eval()
+
+
 @pytest.fixture(scope="module")
 def model() -> CompactModel:
-    with torch.random.fork_rng():
-        torch.manual_seed(3)
-        return CompactModel(CompactConfig(widths=(8, 8, 16, 16), token=12, hidden=16, kinds=KINDS)).eval()
+    return make_model(motion=True)
 
 
 @pytest.fixture(scope="module")
 def student(model: CompactModel, tmp_path_factory: pytest.TempPathFactory) -> CompactStudent:
     folder = tmp_path_factory.mktemp("networks")
     onnx_export.export_onnx(model, folder)
-    return CompactStudent(folder, name="tiny", kinds=KINDS)
+    return CompactStudent(folder, name="tiny", kinds=KINDS, motion=True)
+
+
+def random_looks(seconds: int, *, seed: int = 2) -> Looks:
+    random = np.random.default_rng(seed)
+    return Looks(
+        views=random.integers(0, 256, (seconds, VIEWS, VIEW_SIZE, VIEW_SIZE, 3), dtype=np.uint8),
+        motion=random.integers(0, 256, (seconds, MOTION_FRAMES, *MOTION_SIZE), dtype=np.uint8),
+        counts=random.integers(3, MOTION_FRAMES + 1, seconds),
+    )
+
+
+def chunk_of(picture: NDArray[np.uint8], motion: NDArray[np.uint8]) -> Chunk:
+    return Chunk(index=0, start=0.0, key_frame=picture, motion=motion, motion_times=np.arange(len(motion)) / 30)
+
+
+PICTURE = np.random.default_rng(5).integers(0, 256, (40, 60, 3), dtype=np.uint8)
 
 
 def test_exchanging_the_videos_reverses_the_logits(model: CompactModel) -> None:
@@ -44,7 +70,50 @@ def test_a_video_against_itself_is_even(student: CompactStudent) -> None:
 
 def test_training_may_see_fewer_details(model: CompactModel) -> None:
     views = torch.zeros((2, 4, VIEW_SIZE, VIEW_SIZE, 3), dtype=torch.uint8)
-    assert model.encoder(views).shape == (2, 12)
+    motion = torch.zeros((2, MOTION_FRAMES, *MOTION_SIZE), dtype=torch.uint8)
+    assert model.encoder(views, motion, torch.tensor([0, 30])).shape == (2, 12)
+
+
+@pytest.fixture(scope="module")
+def branch(model: CompactModel) -> Motion:
+    assert model.encoder.motion is not None
+    return model.encoder.motion
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 30, MOTION_FRAMES - 1, MOTION_FRAMES])
+def test_padded_motion_frames_change_nothing(branch: Motion, count: int) -> None:
+    motion = torch.from_numpy(random_looks(1, seed=count).motion)
+    padded = motion.clone()
+    padded[:, count:] = 0
+    with torch.no_grad():
+        found, expected = (branch(frames, torch.tensor([count])) for frames in (motion, padded))
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_stills_have_no_motion(branch: Motion, count: int) -> None:
+    motion = torch.full((1, MOTION_FRAMES, *MOTION_SIZE), 200, dtype=torch.uint8)
+    with torch.no_grad():
+        assert not branch(motion, torch.tensor([count])).any()
+        assert branch(motion, torch.tensor([3])).any()
+
+
+def test_repeated_frames_show(branch: Motion) -> None:
+    motion = torch.from_numpy(random_looks(1).motion)
+    held = motion.clone()
+    held[:, 11] = held[:, 10]
+    with torch.no_grad():
+        moving, stalled = (branch(frames, torch.tensor([30])) for frames in (motion, held))
+    assert not torch.allclose(moving, stalled, atol=1e-3)
+
+
+def test_severities_are_one_per_kind(model: CompactModel) -> None:
+    with torch.no_grad():
+        logits, severities = model.diagnosis(torch.randn((4, 12), generator=torch.Generator().manual_seed(1)))
+    assert (logits.shape, severities.shape) == ((4, 1 + len(KINDS)), (4, len(KINDS)))
+    assert severities.min() > 0
+    assert severities.max() < 1
+    assert not torch.equal(severities[:, 0], severities[:, 1])
 
 
 def test_planes_of_a_flat_picture() -> None:
@@ -66,9 +135,40 @@ def test_onnx_gives_the_numbers_of_pytorch(model: CompactModel, student: Compact
 
 
 def test_another_model_fails_the_parity_check(student: CompactStudent) -> None:
-    other = CompactModel(CompactConfig(widths=(8, 8, 16, 16), token=12, hidden=16, kinds=KINDS)).eval()
     with pytest.raises(BundleError, match="differ"):
-        onnx_export.check_parity(other, student)
+        onnx_export.check_parity(make_model(motion=True, seed=4), student)
+
+
+def test_a_model_without_motion_takes_views_alone(tmp_path: Path) -> None:
+    model = make_model(motion=False)
+    onnx_export.export_onnx(model, tmp_path)
+    student = CompactStudent(tmp_path, name="tiny", kinds=KINDS, motion=False)
+    assert student.clip_spec == ClipSpec()
+    assert onnx_export.check_parity(model, student) <= onnx_export.TOLERANCE
+    looks = random_looks(1)
+    still = Looks(views=looks.views, motion=looks.motion[:, :0], counts=0 * looks.counts)
+    assert (student.encode_looks(looks) == student.encode_looks(still)).all()
+    inputs = [each.name for each in student._encoder.get_inputs()]
+    assert inputs == ["views"]
+
+
+def test_only_the_batch_has_any_size(student: CompactStudent) -> None:
+    assert student.clip_spec == MOTION_SPEC
+    shapes = {each.name: each.shape for each in student._encoder.get_inputs()}
+    assert shapes == {
+        "views": ["batch", VIEWS, VIEW_SIZE, VIEW_SIZE, 3],
+        "motion": ["batch", MOTION_FRAMES, *MOTION_SIZE],
+        "count": ["batch"],
+    }
+
+
+def test_chunks_and_their_looks_have_the_same_tokens(student: CompactStudent) -> None:
+    frames = np.random.default_rng(6).integers(0, 256, (90, *MOTION_SIZE), dtype=np.uint8)
+    chunks = [chunk_of(PICTURE, frames[:count]) for count in (0, 2, 30, 90)]
+    tokens = student.encode(chunks)
+    assert (tokens == np.concatenate([student.encode_looks(looks) for looks in looks_of(chunks)])).all()
+    assert (tokens[0] == tokens[1]).all()
+    assert (tokens[1] != tokens[2]).any()
 
 
 def test_a_pair_has_the_same_logits_in_any_batch(student: CompactStudent) -> None:
@@ -81,8 +181,8 @@ def test_a_pair_has_the_same_logits_in_any_batch(student: CompactStudent) -> Non
 
 
 def test_a_second_has_the_same_token_in_any_video(student: CompactStudent) -> None:
-    views = np.random.default_rng(2).integers(0, 256, (3, VIEWS, VIEW_SIZE, VIEW_SIZE, 3), dtype=np.uint8)
-    assert (student.encode_views(views)[2] == student.encode_views(views[2:])[0]).all()
+    looks = random_looks(3)
+    assert (student.encode_looks(looks)[2] == student.encode_looks(looks[2:])[0]).all()
 
 
 def test_wrong_calls_are_refused(student: CompactStudent) -> None:
@@ -90,7 +190,11 @@ def test_wrong_calls_are_refused(student: CompactStudent) -> None:
     with pytest.raises(ValueError, match="1 first"):
         student.judge([tokens], [])
     with pytest.raises(ValueError, match="at least one second"):
-        student.encode_views([])
+        student.encode([])
+    looks = random_looks(1)
+    short = Looks(views=looks.views, motion=looks.motion[:, 1:], counts=looks.counts)
+    with pytest.raises(ValueError, match="motion must have shape"):
+        student.encode_looks(short)
     assert student.judge([], []).shape == (0, 5)
 
 
@@ -105,6 +209,39 @@ def test_reasons_are_named_and_sorted(student: CompactStudent) -> None:
         assert all(reason.distortion in KINDS and 0 <= reason.severity <= 1 for reason in reasons)
 
 
+def test_seconds_are_diagnosed_as_the_videos_that_they_are(student: CompactStudent) -> None:
+    tokens = 5 * np.random.default_rng(4).normal(size=(70, 12)).astype(np.float32)
+    each = student.diagnose_seconds(tokens)
+    assert each == tuple(student.diagnose(tokens[index : index + 1]) for index in range(70))
+
+
+def test_bias_of_none_decides_whether_anything_is_named(student: CompactStudent) -> None:
+    tokens = np.random.default_rng(4).normal(size=(2, 12)).astype(np.float32)
+    try:
+        student.diagnosis_scale = DiagnosisScale(none_bias=-50)
+        assert sum(reason.probability for reason in student.diagnose(tokens)) == pytest.approx(1)
+        student.diagnosis_scale = DiagnosisScale(none_bias=50)
+        assert student.diagnose(tokens) == ()
+    finally:
+        student.diagnosis_scale = DiagnosisScale()
+
+
+@given(st.floats(0.01, 100), st.floats(-20, 20))
+def test_a_diagnosis_is_a_distribution(temperature: float, bias: float) -> None:
+    logits = np.random.default_rng(0).normal(0, 10, (5, 4))
+    before = logits.copy()
+    found = DiagnosisScale(temperature=temperature, none_bias=bias).probabilities(logits)
+    assert found.sum(axis=1) == pytest.approx(np.ones(5))
+    assert (logits == before).all()
+    assert (found[:, 1:].argmax(axis=1) == logits[:, 1:].argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("entries", [{"temperature": 0.0}, {"temperature": np.nan}, {"none_bias": np.inf}])
+def test_a_scale_of_no_use_is_refused(entries: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        DiagnosisScale(**entries)
+
+
 def test_a_missing_network_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=r"encoder\.onnx"):
-        CompactStudent(tmp_path, name="none", kinds=KINDS)
+    with pytest.raises(BundleError, match=ENCODER.replace(".", r"\.")):
+        CompactStudent(tmp_path, name="none", kinds=KINDS, motion=True)

@@ -1,14 +1,19 @@
-"""The views of a key frame: native pixels, any size."""
+"""The views of a key frame and the motion frames of a second: native pixels, any size, any count."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2svqa.students.views import DETAIL_GRID, VIEW_SIZE, VIEWS, make_views
+from w2svqa.students.views import DETAIL_GRID, MOTION_FRAMES, MOTION_SIZE, VIEW_SIZE, VIEWS, make_motion, make_views
 
 
 def frame(height: int, width: int) -> NDArray[np.uint8]:
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def track(count: int) -> NDArray[np.uint8]:
+    """Motion frames whose grey is their number."""
+    return np.broadcast_to(np.arange(count, dtype=np.uint8)[:, None, None], (count, *MOTION_SIZE))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (90, 130), (128, 128), (240, 320), (321, 641)])
@@ -44,3 +49,28 @@ def test_the_last_view_is_the_whole_picture() -> None:
     whole = make_views(picture)[-1]
     assert abs(float(whole[:, : VIEW_SIZE // 2].mean())) < 2
     assert float(whole[:, VIEW_SIZE // 2 :].mean()) == pytest.approx(200, abs=2)
+
+
+@pytest.mark.parametrize("count", [0, 1, 25, MOTION_FRAMES])
+def test_motion_frames_that_fit_are_kept_and_filled_with_zeros(count: int) -> None:
+    motion, real = make_motion(track(count))
+    assert (motion.shape, real) == ((MOTION_FRAMES, *MOTION_SIZE), count)
+    assert motion.dtype == np.uint8
+    assert (motion[:count] == track(count)).all()
+    assert not motion[count:].any()
+
+
+@pytest.mark.parametrize("count", [MOTION_FRAMES + 1, 120, 250])
+def test_of_more_motion_frames_evenly_spaced_ones_are_taken(count: int) -> None:
+    motion, real = make_motion(track(count))
+    numbers = motion[:, 0, 0].astype(int)
+    assert real == MOTION_FRAMES
+    assert numbers[0] == 0
+    steps = np.diff(np.append(numbers, count))
+    assert set(steps.tolist()) <= {count // MOTION_FRAMES, -(-count // MOTION_FRAMES)}
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 16), (3, 16, 32), (32, 32), (3, 32, 32, 3)])
+def test_motion_frames_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="must have shape"):
+        make_motion(np.zeros(shape, np.uint8))

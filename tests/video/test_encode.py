@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import MissingInputError, StoreError
+from w2svqa.core.errors import MediaError, MissingInputError, StoreError
 from w2svqa.core.records import ClipSpec
 from w2svqa.video.decode import open_clip
-from w2svqa.video.encode import transcode, write_lossless, write_video
+from w2svqa.video.encode import LOSSLESS_SUFFIXES, transcode, write_lossless, write_video
 from w2svqa.video.frames import read_frames
+from w2svqa.video.image import write_image
 from w2svqa.video.probe import probe
 from w2svqa.video.scene import scene_frames
 
@@ -222,3 +223,51 @@ def test_time_stamps_that_run_backwards_are_encoded(tmp_path: Path) -> None:
     write_video(source, scene_frames(width=64, height=48, frames=40), fps=30, options={"bf": "3", "threads": "1"})
     transcode(source, target, codec="libx264", options={"crf": "24", "threads": "1"})
     assert sum(1 for _ in read_frames(target)) == sum(1 for _ in read_frames(source)) == 40
+
+
+@pytest.mark.parametrize("suffix", LOSSLESS_SUFFIXES)
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (5, 7), (1, 1)])
+def test_every_lossless_container_comes_back_bit_for_bit(tmp_path: Path, suffix: str, size: tuple[int, int]) -> None:
+    pictures = noise(3, *size)
+    paths = [tmp_path / f"one{suffix}", tmp_path / f"TWO{suffix.upper()}"]
+    for path in paths:
+        write_lossless(path, pictures, fps=Fraction(30_000, 1001))
+        assert all((read == picture).all() for read, picture in zip(read_frames(path), pictures, strict=True))
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    assert probe(paths[0]).fps == pytest.approx(29.97, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.flv", "a.png"])
+def test_no_lossless_coding_for_a_suffix(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match=r"no lossless coding .*choose one of \.mkv"):
+        write_lossless(tmp_path / name, [flat(1)], fps=10)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_transcode_into_a_given_format(tmp_path: Path) -> None:
+    source, target = tmp_path / "source.mkv", tmp_path / "target.mkv"
+    write_video(source, [flat(COLOUR)] * 3, fps=3, pixel_format="yuv444p", options={"qp": "1"})
+    transcode(source, target, codec="libx264", options={"qp": "1"})
+    assert probe(target).pixel_format == "yuv444p"
+    transcode(source, target, codec="libx264", options={"qp": "1"}, pixel_format="yuv420p")
+    assert probe(target).pixel_format == "yuv420p"
+    assert np.abs(key_frames(target)[0].astype(int) - COLOUR).max() <= 4
+
+
+def test_transcode_refuses_what_is_too_small_for_an_encoder(tmp_path: Path) -> None:
+    source = tmp_path / "source.mkv"
+    write_lossless(source, [flat(1)] * 3, fps=3)
+    with pytest.raises(MediaError, match=r"source\.mkv: the picture has 64 x 48 pixels.*at least 49 x 49"):
+        transcode(source, tmp_path / "a.mkv", codec="libx264", options={}, least_side=49)
+    transcode(source, tmp_path / "a.mkv", codec="libx264", options={}, least_side=48)
+
+
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (1, 1)])
+def test_an_image_comes_back_bit_for_bit(tmp_path: Path, size: tuple[int, int]) -> None:
+    path, picture = tmp_path / "a.png", noise(1, *size)[0]
+    write_image(path, picture)
+    assert (key_frames(path)[0] == picture).all()
+    assert probe(path).is_still
+    with pytest.raises(ValueError, match="a picture must be uint8"):
+        write_image(path, picture[..., 0])
+    assert list(tmp_path.iterdir()) == [path]

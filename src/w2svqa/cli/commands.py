@@ -9,6 +9,7 @@ import typer
 from w2svqa import __version__
 from w2svqa.cli.compare import compare
 from w2svqa.cli.demo import demo
+from w2svqa.cli.distort import distort
 from w2svqa.cli.doctor import doctor
 from w2svqa.cli.exits import say, silent_on_broken_pipe
 from w2svqa.cli.run import run
@@ -40,5 +41,5 @@ def w2svqa(
     del version  # acted on in its callback
 
 
-for command in (run, score, compare, doctor, demo):
+for command in (run, score, compare, distort, doctor, demo):
     app.command()(silent_on_broken_pipe(command))

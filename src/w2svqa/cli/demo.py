@@ -147,18 +147,19 @@ def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
 
 
 def ladder_table(rungs: Sequence[Rung], scores: Sequence[Score], *, ascii_only: bool = False) -> Table:
-    """Lay out the ladder: distortion, level, parameter, score, a bar from 0 to 100."""
+    """Lay out the ladder: distortion, level, parameter, score, a bar from 0 to 100, the most probable reason."""
     from rich.table import Table
     from rich.text import Text
 
-    from w2svqa.report.terminal import bar, interval, plain_box
+    from w2svqa.report.terminal import bar, interval, plain_box, reason_text
 
     table = Table(box=plain_box(ascii_only), header_style="bold")
-    for name in ("distortion", "level", "parameter", "score [90 %]", ""):
+    for name in ("distortion", "level", "parameter", "score [90 %]", "", "seen as"):
         table.add_column(name, no_wrap=True)
     for rung, score in zip(rungs, scores, strict=True):
-        cells = (rung.kind, str(rung.level), rung.parameter, interval(score), bar(score.value or 0.0, ascii_only))
-        table.add_row(*map(Text, cells))
+        filled = bar(score.value or 0.0, ascii_only)
+        reason = reason_text(score.reasons[0]) if score.reasons else ""
+        table.add_row(*map(Text, (rung.kind, str(rung.level), rung.parameter, interval(score), filled, reason)))
     return table
 
 

@@ -137,8 +137,10 @@ def _student(student: str | None) -> Check:
     from w2svqa.students.bundle import load_bundle
 
     bundle = load_bundle(student)
+    sees = "key frames" if bundle.student.clip_spec.motion_size is None else "key frames and motion"
     size = sum(path.stat().st_size for path in bundle.folder.iterdir()) / 1e6
-    detail = f"{bundle.student.name}, {len(bundle.anchors)} anchors, {size:.1f} MB, hashes agree, in {bundle.folder}"
+    detail = f"{bundle.student.name}, sees {sees}, {len(bundle.anchors)} anchors, {size:.1f} MB, hashes agree"
+    detail = f"{detail}, in {bundle.folder}"
     return Check(name="student", status="ok", detail=detail)
 
 

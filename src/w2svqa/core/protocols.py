@@ -83,3 +83,40 @@ class Diagnostician(Protocol):
     def diagnose(self, tokens: Tokens) -> tuple[Reason, ...]:
         """Return the likely distortions of a video, most probable first; empty for a clean one."""
         ...
+
+    def diagnose_seconds(self, tokens: Tokens) -> tuple[tuple[Reason, ...], ...]:
+        """Return what :meth:`diagnose` says of each second alone, in time order."""
+        ...
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """A model or metric that scores a video by itself, well or badly: the weak knowledge a student learns from."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the registry, such as ``"niqe"``."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Changes whenever its numbers change: a part of every cache key."""
+        ...
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Direction of its scale."""
+        ...
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Least and greatest value it can give; infinite where it has no bound."""
+        ...
+
+    def score(self, chunks: Iterable[Chunk]) -> float:
+        """Return the score of a video on the teacher's own scale.
+
+        Raises:
+            InputError: it cannot score this video (too small, say).
+        """
+        ...

@@ -96,14 +96,16 @@ class Reason:
 
     Attributes:
         distortion: name of the simulator it resembles, such as ``"blur"``.
-        severity: 0 (invisible) to 1 (the worst level of a simulator); the compact student gives one for the whole
-            video, the same in all its reasons.
+        severity: 0 (invisible) to 1 (the worst level of this simulator); each reason has its own.
         probability: 0 to 1.
+        seconds: which seconds it is confined to, rising, counted from 0: ``k`` is the time from ``k`` to ``k + 1``
+            seconds. Empty where it is about the whole video.
     """
 
     distortion: str
     severity: float
     probability: float
+    seconds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +120,8 @@ class Score:
         high: upper end of the 90 % interval, 0-100, at least ``value``.
         raw: ``value`` before it was clipped to 0-100: use it to rank, it has no ties at the ends.
         seconds: the score of each second on the same scale, 0-100, in time order.
-        reasons: the likely distortions, most probable first; empty where the student cannot tell.
+        reasons: the likely distortions, of the whole video or of some seconds, most probable first, each at most once;
+            empty for a clean video and where the student cannot tell.
         notes: how the file was read where that matters (HDR was tone-mapped, the picture is interlaced, ...).
         message: why the status is not ``"ok"``, with the remedy; ``None`` when it is.
         student: name and version of the student that scored it.

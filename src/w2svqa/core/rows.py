@@ -8,7 +8,7 @@ from typing import Literal
 Split = Literal["train", "anchor", "calibration"]
 """``train``: the student learns from it; ``anchor``: gives the anchors; ``calibration``: fits scale and interval."""
 
-Origin = Literal["severity", "same", "cross", "peer"]
+Origin = Literal["severity", "same", "cross", "peer", "vmaf", "teacher"]
 """Why a pair has its level: see :mod:`w2svqa.stages.pair`."""
 
 
@@ -59,8 +59,12 @@ class VersionRow:
         severity: ``level`` / number of levels, 0-1.
         primary: as in :class:`ClipRow`.
         split: as in :class:`ClipRow`.
-        views: file with the views of all versions of the clip, relative to the table's folder.
-        row: index of this version in that file.
+        is_still: as in :class:`ClipRow`.
+        vmaf: VMAF against the untouched clip, 0-100, higher is better; ``None`` where it was not measured, 100 for the
+            untouched clip where others were.
+        views: file with the pictures of the clip, relative to the table's folder.
+        row: which stored rendition of that file it is, or is made from.
+        stored: the rendition is in the file; otherwise it is made from the untouched one when it is needed.
         seconds: how many seconds of it the file holds.
     """
 
@@ -71,9 +75,29 @@ class VersionRow:
     severity: float
     primary: bool
     split: Split
+    is_still: bool
+    vmaf: float | None
     views: str
     row: int
+    stored: bool
     seconds: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """What one teacher says of one version.
+
+    Attributes:
+        version_id: the version; ``clip_id-none-0`` is the untouched clip.
+        clip_id: the source.
+        teacher: its name.
+        value: on the teacher's own scale and direction.
+    """
+
+    version_id: str
+    clip_id: str
+    teacher: str
+    value: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ def score_to_dict(score: Score) -> dict[str, object]:
         "low": score.low,
         "high": score.high,
         "seconds": list(score.seconds),
-        "reasons": [asdict(reason) for reason in score.reasons],
+        "reasons": [{**asdict(reason), "seconds": list(reason.seconds)} for reason in score.reasons],
         "message": score.message,
         "student": score.student,
         "raw": score.raw,
@@ -142,7 +142,7 @@ def to_json(row: Mapping[str, object]) -> str:
 def score_to_cells(score: Score) -> list[str]:
     """Return the cells of :data:`CSV_COLUMNS`; absent is empty, seconds and reasons are separated by spaces.
 
-    A reason reads ``distortion:severity:probability``.
+    A reason reads ``distortion:severity:probability``, and ``@3,4`` after it if it is confined to seconds 3 and 4.
 
     Example:
         >>> score_to_cells(Score(path="a.mp4", status="ok", value=50.0, seconds=(49.0, 51.0)))[:6]
@@ -155,7 +155,7 @@ def score_to_cells(score: Score) -> list[str]:
         _cell(score.low),
         _cell(score.high),
         " ".join(map(repr, score.seconds)),
-        " ".join(f"{reason.distortion}:{reason.severity!r}:{reason.probability!r}" for reason in score.reasons),
+        " ".join(map(_reason_cell, score.reasons)),
         score.message or "",
         score.student,
         _cell(score.raw),
@@ -210,9 +210,20 @@ def _from_cell(cell: str) -> float | None:
     return _number(float(cell)) if cell else None
 
 
+def _reason_cell(reason: Reason) -> str:
+    where = f"@{','.join(map(str, reason.seconds))}" if reason.seconds else ""
+    return f"{reason.distortion}:{reason.severity!r}:{reason.probability!r}{where}"
+
+
 def _reason_from_cell(cell: str) -> Reason:
-    distortion, severity, probability = cell.rsplit(":", 2)
-    return Reason(distortion=distortion, severity=float(severity), probability=float(probability))
+    distortion, severity, rest = cell.rsplit(":", 2)
+    probability, _, seconds = rest.partition("@")
+    return Reason(
+        distortion=distortion,
+        severity=float(severity),
+        probability=float(probability),
+        seconds=tuple(map(int, seconds.split(","))) if seconds else (),
+    )
 
 
 def _status(text: str) -> Status:
@@ -241,6 +252,12 @@ def _number(value: object) -> float:
     return float(value)
 
 
+def _index(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not the number of a second")
+    return value
+
+
 def _number_or_none(row: Mapping[str, object], key: str) -> float | None:
     return None if row.get(key) is None else _number(row[key])
 
@@ -252,4 +269,5 @@ def _reason(value: object) -> Reason:
         distortion=_text(value, "distortion"),
         severity=_number(value.get("severity")),
         probability=_number(value.get("probability")),
+        seconds=tuple(_index(second) for second in _list({"seconds": []} | value, "seconds")),
     )

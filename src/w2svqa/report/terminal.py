@@ -22,6 +22,7 @@ ASCII_BLOCKS: Final = " .:-=+*%#"
 
 SCALE_TOP: Final = 100.0
 _SPARKLINE_WIDTH = 16
+_MOST_SPANS = 4
 _STATUS_STYLES: Final = {"ok": "green", "partial": "yellow", "error": "red"}
 _PHRASES: Final = ("inferior to", "worse than", "similar to", "better than", "superior to")
 
@@ -86,13 +87,48 @@ def interval(score: Score) -> str:
 
 
 def reason_text(reason: Reason) -> str:
-    """Return a distortion with its severity and probability in words.
+    """Return a distortion with its severity and probability in words, and where it is if not in the whole video.
 
     Example:
         >>> reason_text(Reason(distortion="blur", severity=0.6, probability=0.9))
         'blur 60 % (p = 0.90)'
+        >>> reason_text(Reason(distortion="stuttering", severity=0.8, probability=0.7, seconds=(3, 4, 61)))
+        'stuttering 80 % (p = 0.70) at 0:03-0:05, 1:01-1:02'
     """
-    return f"{reason.distortion} {100 * reason.severity:.0f} % (p = {reason.probability:.2f})"
+    text = f"{reason.distortion} {100 * reason.severity:.0f} % (p = {reason.probability:.2f})"
+    return f"{text} at {times(reason.seconds)}" if reason.seconds else text
+
+
+def spans(seconds: Sequence[int]) -> list[tuple[int, int]]:
+    """Join neighbouring seconds to spans of time, from the start of the first to the end of the last.
+
+    Example:
+        >>> spans((3, 4, 7))
+        [(3, 5), (7, 8)]
+    """
+    found: list[tuple[int, int]] = []
+    for second in seconds:
+        start = found.pop()[0] if found and found[-1][1] == second else second
+        found.append((start, second + 1))
+    return found
+
+
+def times(seconds: Sequence[int]) -> str:
+    """Return seconds as spans of clock time; of many spans only the first few.
+
+    Example:
+        >>> times((3, 4, 3600))
+        '0:03-0:05, 1:00:00-1:00:01'
+    """
+    found = spans(seconds)
+    text = ", ".join(f"{_clock(start)}-{_clock(end)}" for start, end in found[:_MOST_SPANS])
+    return f"{text} and {len(found) - _MOST_SPANS} more" if len(found) > _MOST_SPANS else text
+
+
+def _clock(second: int) -> str:
+    minutes, rest = divmod(second, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def remarks(score: Score) -> str:
@@ -142,7 +178,8 @@ def timeline(score: Score, *, width: int = 72, height: int = 8, ascii_only: bool
         ascii_only: for terminals without block characters.
 
     Returns:
-        Lines: the file with its score, the plot, the time axis in seconds. Without seconds only the first.
+        Lines: the file with its score, the plot, the time axis in seconds, and under it a line per reason that is
+        confined to some seconds, with ``^`` where it is. Without seconds only the first.
 
     Example:
         >>> print(timeline(Score(path="a.mp4", status="ok", value=50.0, seconds=(25.0, 75.0)), height=2))
@@ -162,7 +199,17 @@ def timeline(score: Score, *, width: int = 72, height: int = 8, ascii_only: bool
     rows[1:] = ["    |" + row for row in rows[1:]]
     end = f"{len(score.seconds)} s"
     axis = ["  0 +" + "-" * len(columns), "     0" + end.rjust(max(len(columns) - 1, len(end) + 1))]
-    return "\n".join(line.rstrip() for line in [title, *rows, *axis])
+    marks = [_marks(reason, len(columns), len(score.seconds)) for reason in score.reasons if reason.seconds]
+    return "\n".join(line.rstrip() for line in [title, *rows, *axis, *marks])
+
+
+def _marks(reason: Reason, width: int, seconds: int) -> str:
+    """Mark every column that shows a part of a second of the reason."""
+    line = [" "] * width
+    for start, end in spans([second for second in reason.seconds if second < seconds]):
+        first, last = start * width // seconds, -(-end * width // seconds)
+        line[first:last] = "^" * (last - first)
+    return f"     {''.join(line)} {printable(reason_text(reason))}"
 
 
 def _columns(values: list[float], width: int, seconds: int) -> list[float]:

@@ -11,6 +11,7 @@ from w2svqa.core.errors import InputError, StoreError, StrPath, printable
 from w2svqa.core.extras import require
 from w2svqa.core.files import atomic_path
 from w2svqa.core.records import Score
+from w2svqa.report.terminal import spans
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +23,7 @@ MOST_PANELS: Final = 12
 """One panel per file; beyond this the panels are too small to read in print."""
 
 _LINE = "#1f5a99"
+_COLOURS: Final = ("#c8442c", "#d99a1e", "#5f8f3a", "#7b4fa3")
 _WIDTH_INCHES = 7.0
 _PANEL_INCHES = 2.2
 _DOTS_PER_INCH = 150
@@ -96,6 +98,12 @@ def _draw(panel: Axes, score: Score) -> None:
     panel.axhline(score.value, color="black", linewidth=1, linestyle="--", label=f"score {score.value:.1f}")
     # a step covers its whole second: [k, k + 1)
     panel.stairs(seconds, range(len(seconds) + 1), baseline=None, color=_LINE, linewidth=1.5, label="each second")
+    for number, reason in enumerate(reason for reason in score.reasons if reason.seconds):
+        for index, (start, end) in enumerate(spans(reason.seconds)):
+            label = printable(reason.distortion) if index == 0 else None
+            # a strip at the bottom, one above the other, so that the curve stays readable
+            place = {"ymin": 0.03 * number, "ymax": 0.03 * number + 0.025}
+            panel.axvspan(start, end, **place, color=_COLOURS[number % len(_COLOURS)], linewidth=0, label=label)
     panel.set_xlim(0, len(seconds))
     panel.set_ylim(0, 100)
     panel.set_ylabel("quality (0-100)")

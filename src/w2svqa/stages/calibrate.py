@@ -1,8 +1,8 @@
 """student -> scale: anchors chosen by the program, what 0 and 100 mean, and an interval whose coverage was measured.
 
 Everything here uses the student as it ships, on contents it was not trained on. The ``anchor`` split gives the
-anchors; one half of the contents of the ``calibration`` split fits temperature, scale and interval, the other half
-measures them.
+anchors; one half of the contents of the ``calibration`` split fits temperature, interval and diagnosis, the other half
+measures them. Both halves say what 0 and 100 mean: an affine map changes neither coverage nor order.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +26,10 @@ from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import judge_pieces, preference_matrix
 from w2svqa.preference.thurstone import place_anchors
+from w2svqa.stages.diagnosis import calibration_error, diagnosis_figures, fit_diagnosis
 from w2svqa.stages.pair import PairConfig, make_pairs
-from w2svqa.students.runtime import CompactStudent
+from w2svqa.students.looks import load_looks
+from w2svqa.students.runtime import CompactStudent, DiagnosisScale
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
@@ -71,6 +73,7 @@ class Calibrated:
         tokens: of each anchor.
         preferences: ``(anchors, anchors)``, at the scale's temperature.
         scale: for scoring.
+        diagnosis: makes probabilities of the kind logits.
         coverage: of the interval, on contents that nothing was fitted on.
         figures: how the student does on those contents, with N.
     """
@@ -80,6 +83,7 @@ class Calibrated:
     tokens: tuple[Tokens, ...]
     preferences: Floats
     scale: Scale
+    diagnosis: DiagnosisScale
     coverage: Coverage
     figures: dict[str, object]
 
@@ -90,7 +94,6 @@ def calibrate(
     config: CalibrateConfig,
     *,
     views_folder: Path,
-    stills: frozenset[str],
     seed: int,
     progress: Progress,
 ) -> Calibrated:
@@ -99,9 +102,8 @@ def calibrate(
     Args:
         student: as it ships.
         versions: rows of the distort stage, all splits.
-        config: how many anchors, which interval.
-        views_folder: of the distort stage.
-        stills: clip ids of photographs; they are no anchors.
+        config: how many anchors, which interval. Photographs are no anchors.
+        views_folder: of the distort stage; holds the looks of held-out versions.
         seed: draws the candidates and the resamples of the coverage.
         progress: called as ``progress(done, total, text)``.
 
@@ -112,10 +114,10 @@ def calibrate(
     wanted = [row for row in versions if row.split != "train"]
     encoded: dict[Split, list[Encoded]] = defaultdict(list)
     for done, row in enumerate(wanted, start=1):
-        views = np.load(views_folder / row.views, mmap_mode="r", allow_pickle=False)[row.row]
-        encoded[row.split].append(Encoded(row=row, tokens=student.encode_views(views)))
+        looks = load_looks(views_folder / row.views)[row.row]
+        encoded[row.split].append(Encoded(row=row, tokens=student.encode_looks(looks)))
         progress(done, len(wanted), "encoding held-out versions")
-    candidates = [item for item in encoded["anchor"] if item.row.clip_id not in stills]
+    candidates = [item for item in encoded["anchor"] if not item.row.is_still]
     fitting, measuring = _halves(encoded["calibration"])
     _require(candidates, fitting, measuring, config)
     temperature = _temperature(student, fitting, seed)
@@ -128,20 +130,24 @@ def calibrate(
         temperature=temperature,
     )
     tokens = tuple(item.tokens for item in anchors)
-    scale, limited = _fit(student, tokens, first, fitting, config)
+    weighted, limited = _weighted(student, tokens, first, fitting, config)
+    scale = _spanned(student, tokens, weighted, encoded["calibration"])
     judge = AnchoredJudge(student, tokens, scale)
     measured = _measure(judge, measuring, seed)
+    diagnosis, named = _diagnosis(student, fitting, measuring)
     return Calibrated(
         anchors=tuple(item.row for item in anchors),
         reasons=tuple(anchor.reason for anchor in chosen),
         tokens=tokens,
         preferences=matrix,
         scale=scale,
+        diagnosis=diagnosis,
         coverage=measured,
         figures={
             **figures(judge, measuring),
+            "diagnosis": named,
             "interval_at_limit": limited,
-            "scale_contents": len({item.row.clip_id for item in fitting}),
+            "scale_contents": len({item.row.clip_id for item in encoded["calibration"]}),
         },
     )
 
@@ -259,36 +265,50 @@ def _anchors(
     return chosen, [candidates[anchor.index] for anchor in chosen]
 
 
-def _fit(
+def _weighted(
     student: CompactStudent, anchors: Sequence[Tokens], first: Scale, items: Sequence[Encoded], config: CalibrateConfig
 ) -> tuple[Scale, bool]:
-    """Fit the weight of a vote, then the meaning of 0 and 100 with it."""
+    """Fit the weight of a vote; also whether the search ended at its limit."""
     judge = AnchoredJudge(student, anchors, first)
     long = [item for item in items if len(item.tokens) > 1]
     scored, target = (judge.log_odds([item.halves[side] for item in long]) for side in (0, 1))
     contents = [item.row.clip_id for item in long]
     weight = fit_vote_weight(scored, first.anchor_positions, target, level=config.interval_level, contents=contents)
-    weighted = Scale(
-        anchor_positions=first.anchor_positions,
-        latent_zero=-1,
-        latent_hundred=1,
-        temperature=first.temperature,
-        vote_weight=weight.weight,
-        interval_level=config.interval_level,
-    )
-    latent = AnchoredJudge(student, anchors, weighted).place([item.tokens for item in items]).latent
+    return replace(first, vote_weight=weight.weight, interval_level=config.interval_level), weight.at_limit
+
+
+def _spanned(student: CompactStudent, anchors: Sequence[Tokens], scale: Scale, items: Sequence[Encoded]) -> Scale:
+    """Fit the meaning of 0 and 100."""
+    latent = AnchoredJudge(student, anchors, scale).place([item.tokens for item in items]).latent
     rows = [item.row for item in items]
     with _said():
         zero, hundred = fit_scale(latent[[row.severity == 1 for row in rows]], latent[[_is_clean(row) for row in rows]])
-    scale = Scale(
-        anchor_positions=weighted.anchor_positions,
-        latent_zero=zero,
-        latent_hundred=hundred,
-        temperature=weighted.temperature,
-        vote_weight=weighted.vote_weight,
-        interval_level=weighted.interval_level,
+    return replace(scale, latent_zero=zero, latent_hundred=hundred)
+
+
+def _diagnosis(
+    student: CompactStudent, fitting: Sequence[Encoded], measuring: Sequence[Encoded]
+) -> tuple[DiagnosisScale, dict[str, object]]:
+    """Fit the diagnosis on one half and measure it on the other. Primaries alone: nobody knows what others have."""
+    (fitted, known, _), (logits, kinds, mildness) = (
+        _known_kinds(student, [item for item in half if item.row.primary]) for half in (fitting, measuring)
     )
-    return scale, weight.at_limit
+    scale = fit_diagnosis(fitted, known)
+    return scale, {
+        **diagnosis_figures(scale.probabilities(logits), kinds, mildness, student.kinds),
+        "calibration_error_unfitted": calibration_error(DiagnosisScale().probabilities(logits), kinds),
+    }
+
+
+def _known_kinds(
+    student: CompactStudent, items: Sequence[Encoded]
+) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+    """Kind logits of versions, their true kinds and how many levels each is milder than the worst."""
+    names = ("none", *student.kinds)
+    rows = [item.row for item in items]
+    kinds = [names.index(row.kind) for row in rows]
+    mildness = [0 if row.kind == "none" else round(row.level / row.severity) - row.level for row in rows]
+    return student.diagnosis([item.tokens for item in items])[0], np.array(kinds), np.array(mildness)
 
 
 @contextmanager

@@ -1,29 +1,26 @@
-"""clips -> severities: every clip at every level of every simulator, as views the student can read.
+"""clips -> severities: every clip at every level of every simulator, as the student will see it.
 
-A clip is decoded once; spatial kinds are applied to its key frames, streaming kinds encode a few seconds of it. What
-is kept are views (see ``students.views``), one file per clip. Clips are independent: they are made in parallel, and a
-rerun makes only those that are missing.
+Of a training clip the crop cache keeps the untouched pictures and what only an encoder can make; spatial and temporal
+kinds are applied while training. Of a held-out clip (anchor, calibration) every version is kept as scoring sees it.
+Clips are independent: they are made in parallel, and a rerun makes only those that are missing.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import MediaError
-from w2svqa.core.files import atomic_write
+from w2svqa.core.random import generator
 from w2svqa.core.rows import ClipRow, VersionRow
-from w2svqa.distort import SIMULATORS, distort_frame, distort_video
-from w2svqa.students.views import make_views
-from w2svqa.video.decode import open_clip
-
-Frames = list[NDArray[np.uint8]]
+from w2svqa.distort import SIMULATORS, Simulator
+from w2svqa.stages.versions import Source, Version, make_versions
+from w2svqa.students.crops import MARGIN, Crops, Rendition, write_crops
+from w2svqa.students.looks import look_at, save_looks
+from w2svqa.students.views import VIEWS, make_views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,113 +29,150 @@ class DistortConfig:
 
     Attributes:
         kinds: names of simulators.
-        train_seconds: seconds per training clip.
+        first_seconds: a training clip gives one second, drawn from its first so many.
+        details: detail crops kept of the untouched second of a moving primary, of the six that scoring looks at; of
+            other training clips one fewer.
+        codec_details: detail crops kept of each encoded version; likewise.
+        codecs_per_clip: how many codecs a photograph, or a training clip that is no primary, is encoded with; moving
+            primaries take all.
+        vmaf_frames: frames on which VMAF is measured for the versions of training primaries; 0 not to measure it.
         held_out_seconds: seconds per anchor or calibration clip; even, because the interval is fitted on halves.
-        margin: pixels kept around the views of training clips, to shift them at random.
     """
 
     kinds: tuple[str, ...] = tuple(SIMULATORS)
-    train_seconds: int = 3
-    held_out_seconds: int = 6
-    margin: int = 16
+    first_seconds: int = 2
+    details: int = 3
+    codec_details: int = 2
+    codecs_per_clip: int = 1
+    vmaf_frames: int = 12
+    held_out_seconds: int = 4
 
+    def __post_init__(self) -> None:
+        """Reject kinds that training does not distort with, and counts that cannot be.
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Version:
-    """The key frames of a clip at one severity, one per second."""
-
-    kind: str
-    level: int
-    frames: Frames
+        Raises:
+            ValueError: an unknown kind, no second, no details, or more details than there are.
+        """
+        if unknown := sorted(set(self.kinds) - set(SIMULATORS)):
+            raise ValueError(f"kinds {', '.join(unknown)} must be of {', '.join(SIMULATORS)}")
+        if not 1 <= self.codec_details <= self.details < VIEWS:
+            raise ValueError(
+                f"details {self.details} and codec_details {self.codec_details} must be 1 to {VIEWS - 1}, "
+                "the second no more than the first"
+            )
+        if self.first_seconds < 1 or self.held_out_seconds < 1:
+            raise ValueError("first_seconds and held_out_seconds must be at least 1")
 
 
 def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> list[VersionRow]:
-    """Make all versions of a clip and write their views to ``folder / "views"``.
-
-    Versions whose pixels equal the next milder one's (blur 0.1 in 8 bits, say) are dropped: nobody could order them.
+    """Make all versions of a clip and write what the student sees of them below ``folder``.
 
     Args:
         clip: the source.
-        config: kinds and seconds.
-        folder: of the stage; the views go to ``views/<clip id>.npy``, uint8
-            ``(versions, seconds, views, side, side, 3)``.
-        seed: fixes the noise.
+        config: kinds and amounts.
+        folder: of the stage; crops go to ``crops/<clip id>.npz``, views of held-out clips to ``views/<clip id>.*.npy``.
+        seed: fixes all that is drawn.
 
     Returns:
-        one row per version, the untouched clip first.
+        one row per version, the untouched clip first. Rows of spatial and temporal kinds of training clips are not
+        ``stored``: they are listed because they differ from the next milder level.
 
     Raises:
-        MediaError: the clip cannot be decoded.
-        StoreError: the views cannot be written.
+        MediaError: the clip cannot be decoded, or is too small for an encoder.
+        StoreError: the pictures cannot be written.
     """
-    training = clip.split == "train"
-    seconds = config.train_seconds if training else config.held_out_seconds
-    clean = _key_frames(clip.path, seconds)
-    versions = [Version(kind="none", level=0, frames=clean)]
-    for kind in config.kinds:
-        versions += _distinct(clean, _levels(clip, kind, clean, seed))
-    margin = config.margin if training else 0
-    count = min(len(version.frames) for version in versions)
-    views = np.stack(
-        [np.stack([make_views(frame, margin=margin) for frame in version.frames[:count]]) for version in versions]
+    work = _training_versions if clip.split == "train" else _held_out_versions
+    return work(clip, config, folder, seed)
+
+
+def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> list[VersionRow]:
+    random = generator(seed, "crops", clip.clip_id)
+    length = 1 if clip.is_still else max(1, int(clip.duration or 1))
+    seconds = int(random.integers(min(config.first_seconds, length))) + 1
+    fewer = not _is_rich(clip)
+    details = random.permutation(VIEWS - 1)[: max(1, config.details - fewer)].tolist()
+    encoded = details[: max(1, config.codec_details - fewer)]
+    source = Source(
+        path=clip.path,
+        is_still=clip.is_still,
+        seconds=seconds,
+        vmaf_frames=config.vmaf_frames if clip.primary else 0,
     )
-    name = f"views/{clip.clip_id}.npy"
-    with atomic_write(folder / name) as file:
-        np.save(file, views, allow_pickle=False)
-    return [_row(clip, version, name, row, count) for row, version in enumerate(versions)]
+    name = f"crops/{clip.clip_id}.npz"
+    renditions: list[Rendition] = []
+    rows: list[VersionRow] = []
+    size = (clip.height, clip.width)
+    for version in make_versions(source, _simulators(clip, config, random), seed=seed):
+        stored = version.kind == "none" or SIMULATORS[version.kind].family == "streaming"
+        if stored:
+            chosen = details if version.kind == "none" else encoded
+            renditions.append(_rendition(version, chosen))
+            size = version.key_frames[-1].shape[:2] if version.kind == "none" else size
+        rows.append(_row(clip, version, views=name, row=len(renditions) - 1 if stored else 0, stored=stored, seconds=1))
+    write_crops(folder / name, Crops(size=size, renditions=tuple(renditions)))
+    return rows
 
 
-def _levels(clip: ClipRow, kind: str, clean: Frames, seed: int) -> Iterator[Version]:
-    simulator = SIMULATORS[kind]
-    if simulator.family != "spatial" and clip.is_still:
-        return
-    for level in range(1, len(simulator.levels) + 1):
-        if simulator.on_frame is None:
-            frames = _encoded(clip, kind, level, len(clean), seed)
-        else:
-            frames = [distort_frame(frame, kind, level, seed=seed, index=index) for index, frame in enumerate(clean)]
-        yield Version(kind=kind, level=level, frames=frames)
+def _simulators(clip: ClipRow, config: DistortConfig, random: np.random.Generator) -> list[Simulator]:
+    """The kinds of a training clip. Most take few codecs, for the cache must stay small."""
+    codecs = [kind for kind in config.kinds if SIMULATORS[kind].family == "streaming"]
+    kept = set(codecs)
+    if not _is_rich(clip):
+        kept = {codecs[index] for index in random.permutation(len(codecs))[: config.codecs_per_clip].tolist()}
+    return [SIMULATORS[kind] for kind in config.kinds if kind not in codecs or kind in kept]
 
 
-def _encoded(clip: ClipRow, kind: str, level: int, seconds: int, seed: int) -> Frames:
-    with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "version.mp4"
-        # half a second is enough for the last key frame to count as a second of its own
-        distort_video(clip.path, target, kind, level, seed=seed, max_seconds=seconds - 0.4)
-        return _key_frames(target, seconds)
+def _is_rich(clip: ClipRow) -> bool:
+    """A moving primary is worth the most room: there are few, and every kind of pair can be made of it."""
+    return clip.primary and not clip.is_still
 
 
-def _key_frames(path: str | Path, seconds: int) -> Frames:
-    with open_clip(path) as clip:
-        frames = [chunk.key_frame for chunk in islice(clip.chunks(), seconds)]
-    if not frames:
-        raise MediaError("has no frames", path=path, remedy="leave it out of the pool")
-    return frames
+def _rendition(version: Version, details: Sequence[int]) -> Rendition:
+    """The last second of a version, as the cache keeps it."""
+    views: NDArray[np.uint8] = make_views(version.key_frames[-1], margin=MARGIN)
+    return Rendition(details=views[list(details)], whole=views[-1], motion=version.motion[-1])
 
 
-def _distinct(clean: Frames, versions: Iterator[Version]) -> Iterator[Version]:
-    previous = clean
-    for version in versions:
-        if not _equal(previous, version.frames):
-            yield version
-        previous = version.frames
+def _held_out_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> list[VersionRow]:
+    source = Source(path=clip.path, is_still=clip.is_still, seconds=config.held_out_seconds)
+    name = f"views/{clip.clip_id}"
+    versions = make_versions(source, [SIMULATORS[kind] for kind in config.kinds], seed=seed)
+    seen = [(_headless(version), look_at(version.key_frames, version.motion)) for version in versions]
+    seconds = min(len(looks) for _, looks in seen)
+    save_looks(folder / name, [looks[:seconds] for _, looks in seen])
+    return [
+        _row(clip, version, views=name, row=row, stored=True, seconds=seconds) for row, (version, _) in enumerate(seen)
+    ]
 
 
-def _equal(one: Frames, other: Frames) -> bool:
-    return all(np.array_equal(first, second) for first, second in zip(one, other, strict=False))
+def _headless(version: Version) -> Version:
+    """The version without its frames, which would fill the memory."""
+    return Version(kind=version.kind, level=version.level, levels=version.levels, key_frames=[], motion=[])
 
 
-def _row(clip: ClipRow, version: Version, views: str, row: int, seconds: int) -> VersionRow:
-    levels = len(SIMULATORS[version.kind].levels) if version.level else 1
+def _row(clip: ClipRow, version: Version, *, views: str, row: int, stored: bool, seconds: int) -> VersionRow:
     return VersionRow(
         version_id=f"{clip.clip_id}-{version.kind}-{version.level}",
         clip_id=clip.clip_id,
         kind=version.kind,
         level=version.level,
-        severity=version.level / levels,
+        severity=version.severity,
         primary=clip.primary,
         split=clip.split,
+        is_still=clip.is_still,
+        vmaf=version.vmaf,
         views=views,
         row=row,
+        stored=stored,
         seconds=seconds,
     )
+
+
+def cache_size(folder: Path) -> int:
+    """Return the bytes of the crop cache below the folder of the stage."""
+    return sum(path.stat().st_size for path in crop_files(folder))
+
+
+def crop_files(folder: Path) -> Iterator[Path]:
+    """Yield the files of the crop cache, sorted."""
+    yield from sorted((folder / "crops").glob("*.npz"))

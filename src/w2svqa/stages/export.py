@@ -68,12 +68,9 @@ def export(
     scratch.mkdir(parents=True)
     try:
         export_onnx(model, scratch)
-        student = CompactStudent(scratch, name=name, kinds=model.config.kinds)
+        student = CompactStudent(scratch, name=name, kinds=model.config.kinds, motion=model.config.motion)
         difference = check_parity(model, student)
-        stills = frozenset(clip.clip_id for clip in clips if clip.is_still)
-        made = calibrate(
-            student, versions, config.calibrate, views_folder=views_folder, stills=stills, seed=seed, progress=progress
-        )
+        made = calibrate(student, versions, config.calibrate, views_folder=views_folder, seed=seed, progress=progress)
         write_anchors(scratch, made.tokens, made.preferences)
         write_card(scratch, _card(model, clips, config, made, name) | {"onnx_difference": difference} | dict(facts))
         load_bundle(scratch)
@@ -95,6 +92,8 @@ def _card(
         "description": config.description,
         "weaknesses": list(config.weaknesses),
         "kinds": list(model.config.kinds),
+        "motion": model.config.motion,
+        "diagnosis": asdict(made.diagnosis),
         "model": asdict(model.config),
         "scale": made.scale.to_dict(),
         "anchors": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -21,6 +21,7 @@ from w2svqa.preference.forms import Form
 from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import judge_both, preferences
+from w2svqa.stages.reasons import gather_reasons
 from w2svqa.students.bundle import Bundle, load_bundle
 from w2svqa.video.ahead import closing_if_needed, reading_ahead
 from w2svqa.video.decode import open_clip
@@ -93,8 +94,8 @@ class Scorer:
             path: a local file.
 
         Returns:
-            The score with its interval, the score of each second, likely distortions; status ``"partial"`` with a
-            message where only a part of the file decoded.
+            The score with its interval, the score of each second, likely distortions and where they are; status
+            ``"partial"`` with a message where only a part of the file decoded.
 
         Raises:
             InputError: the file is missing, unreadable, refused or no video or image.
@@ -104,7 +105,7 @@ class Scorer:
         # the whole and each second against the same anchors, in one batch
         batch = self._judge.score([tokens, *(tokens[second : second + 1] for second in range(len(tokens)))])
         value, *seconds = batch.value.tolist()
-        raw = float(batch.raw[0])
+        raw, *raw_seconds = batch.raw.tolist()
         return Score(
             path=seen.path,
             status=seen.status,
@@ -113,7 +114,7 @@ class Scorer:
             high=float(batch.high[0]),
             raw=raw,
             seconds=tuple(seconds),
-            reasons=self._diagnose(tokens),
+            reasons=self._diagnose(tokens, raw_seconds),
             notes=(*seen.notes, *self._score_notes(raw, len(tokens))),
             message=seen.message,
             student=self.name,
@@ -195,9 +196,11 @@ class Scorer:
         if form != "released" and not 0 <= raw <= 100:
             yield f"beyond the scale: {raw:.1f} before clipping to 0-100"
 
-    def _diagnose(self, tokens: Tokens) -> tuple[Reason, ...]:
+    def _diagnose(self, tokens: Tokens, scores: Sequence[float]) -> tuple[Reason, ...]:
         student = self._bundle.student
-        return student.diagnose(tokens) if isinstance(student, Diagnostician) else ()
+        if not isinstance(student, Diagnostician):
+            return ()
+        return gather_reasons(student.diagnose(tokens), student.diagnose_seconds(tokens), scores)
 
     def _row(self, path: str) -> Score:
         """Return the score of a file, or its error as a row. A fault of the program is neither: it is raised."""

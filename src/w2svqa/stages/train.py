@@ -6,7 +6,8 @@ import json
 import math
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from torch.nn import functional
 from w2svqa.core.errors import StoreError, W2SVQAError
 from w2svqa.core.files import atomic_path
 from w2svqa.core.rows import PairRow, VersionRow
-from w2svqa.students.batches import Batch, BatchConfig, Batches
+from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig, Batches
 from w2svqa.students.compact import CompactConfig, CompactModel
 from w2svqa.students.losses import ConfidenceConfig, LossTerms, confidence_loss
 
@@ -35,11 +36,13 @@ class ModelConfig:
         widths: channels after each halving of the resolution.
         token: length of a second's token.
         hidden: width of the comparator.
+        motion: with a motion branch; without one the student sees key frames alone.
     """
 
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     token: int = 64
     hidden: int = 64
+    motion: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ def train(
     config: TrainConfig,
     folder: Path,
     *,
-    views_folder: Path,
+    crops_folder: Path,
     kinds: Sequence[str],
     seed: int,
     progress: Progress,
@@ -93,7 +96,7 @@ def train(
         pairs: rows of the pair stage.
         config: model, batches, loss and optimiser.
         folder: of the stage: checkpoint and log.
-        views_folder: of the distort stage.
+        crops_folder: of the distort stage; holds the crop cache.
         kinds: names of the distortions the student learns to name.
         seed: fixes the initial weights and every batch.
         progress: called as ``progress(step, steps, text)``.
@@ -103,32 +106,40 @@ def train(
 
     Raises:
         StoreError: a checkpoint is damaged or cannot be written.
-        W2SVQAError: the loss is not finite; the message names the step.
+        W2SVQAError: the loss is not finite; the message names the step and what was in its batch.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     model = build(config.model, kinds, seed=seed)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     start = _resume(folder / CHECKPOINT, model, optimiser)
-    batches = Batches(versions, pairs, views_folder, kinds=kinds, config=config.batch, seed=seed)
+    batches = Batches(versions, pairs, crops_folder, kinds=kinds, config=config.batch, seed=seed)
     model.train()
-    for step in range(start, config.steps):
+    for step, batch in _ahead(batches, range(start, config.steps)):
         for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * rate_at(step / config.steps, config.warm_up)
-        record = _step(model, optimiser, batches.at(step), step, config)
+            group["lr"] = config.learning_rate * rate_at((step + 0.5) / config.steps, config.warm_up)
+        record = _step(model, optimiser, batch, step, config)
         if (step + 1) % config.checkpoint_steps == 0 or step + 1 == config.steps:
             _save(folder, model, optimiser, step + 1, record)
         progress(step + 1, config.steps, f"loss {record['loss']:.3f}, levels right {record['accuracy']:.0%}")
     return model.eval()
 
 
+def _ahead(batches: Batches, steps: range) -> Iterator[tuple[int, Batch]]:
+    """Yield the batch of each step; the next one is made while the present one is trained on."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = [thread.submit(batches.at, step) for step in steps[:1]]
+        for step in steps:
+            batch = coming.pop().result()
+            coming += [thread.submit(batches.at, later) for later in steps[step + 1 - steps.start :][:1]]
+            yield step, batch
+
+
 def build(config: ModelConfig, kinds: Sequence[str], *, seed: int) -> CompactModel:
     """Return a new student with weights drawn from ``seed``; PyTorch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CompactModel(
-            CompactConfig(widths=config.widths, token=config.token, hidden=config.hidden, kinds=tuple(kinds))
-        )
+        model = CompactModel(CompactConfig(**asdict(config), kinds=tuple(kinds)))
     # nearly twice as fast on CPUs for convolutions of few channels
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # missing in its stubs
 
@@ -148,45 +159,51 @@ def rate_at(progress: float, warm_up: float) -> float:
 def _step(
     model: CompactModel, optimiser: torch.optim.Optimizer, batch: Batch, step: int, config: TrainConfig
 ) -> dict[str, float]:
-    tokens = _encode(model, torch.from_numpy(batch.views), config)
+    tokens = _encode(model, batch, config)
     logits = model.comparator(tokens[torch.from_numpy(batch.first)], tokens[torch.from_numpy(batch.second)])
     levels = torch.from_numpy(batch.levels)
     terms = confidence_loss(logits, levels, step / config.steps, config.confidence)
     diagnosis = _diagnosis_loss(model, tokens, batch)
     loss = terms.total + config.diagnosis_weight * diagnosis
-    _require_finite(loss, "loss", step)
+    _require_finite(loss, "loss", step, batch)
     optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(loss)
     length = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    _require_finite(length, "gradient's length", step)
+    _require_finite(length, "gradient's length", step, batch)
     optimiser.step()
     accuracy = float((logits.argmax(dim=1) == levels).float().mean())
     return _record(step, loss, terms, float(diagnosis.detach()), accuracy)
 
 
-def _require_finite(value: torch.Tensor, name: str, step: int) -> None:
+def _require_finite(value: torch.Tensor, name: str, step: int, batch: Batch) -> None:
     """Stop before weights that are no numbers reach a checkpoint."""
     if not bool(torch.isfinite(value)):
         raise W2SVQAError(
-            f"the {name} of step {step + 1} is {float(value.detach())}",
+            f"the {name} of step {step + 1} is {float(value.detach())}; its batch held {', '.join(batch.names)}",
             remedy="lower train.learning_rate and start from the checkpoint",
         )
 
 
-def _encode(model: CompactModel, views: torch.Tensor, config: TrainConfig) -> torch.Tensor:
+def _encode(model: CompactModel, batch: Batch, config: TrainConfig) -> torch.Tensor:
     """Encode in the precision of the configuration; the planes need float32, they hold small differences."""
-    planes = model.encoder.planes(views.flatten(0, 1))
+    planes = model.encoder.planes(torch.from_numpy(batch.views).flatten(0, 1))
+    motion, counts = torch.from_numpy(batch.motion), torch.from_numpy(batch.counts)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-        return model.encoder.from_planes(planes, len(views)).float()
+        tokens: torch.Tensor = model.encoder.from_planes(planes, motion, counts).float()
+    return tokens
 
 
 def _diagnosis_loss(model: CompactModel, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
-    kinds = torch.from_numpy(batch.kinds)
-    logits, severity = model.diagnosis(tokens)
-    named = functional.cross_entropy(logits, kinds, ignore_index=-1)
-    known = kinds >= 0
-    wanted = torch.from_numpy(batch.severities)
-    return named + functional.mse_loss(severity[known], wanted[known])
+    """Cross-entropy of the kind plus squared error of the severities, over what is known; 0 where nothing is."""
+    kinds, wanted = torch.from_numpy(batch.kinds), torch.from_numpy(batch.severities)
+    logits, severities = model.diagnosis(tokens)
+    named, known = kinds != UNKNOWN, torch.isfinite(wanted)
+    loss: torch.Tensor = logits.sum() * 0
+    if bool(named.any()):
+        loss = loss + functional.cross_entropy(logits[named], kinds[named])
+    if bool(known.any()):
+        loss = loss + functional.mse_loss(severities[known], wanted[known])
+    return loss
 
 
 def _record(step: int, loss: torch.Tensor, terms: LossTerms, diagnosis: float, accuracy: float) -> dict[str, float]:

@@ -1,11 +1,15 @@
-"""The compact student, all of it: views -> tokens -> five level logits, in PyTorch. For training and export only.
+"""The compact student, all of it: views and motion -> tokens -> five level logits, in PyTorch. For training and export.
 
 ```
 views (7, 128, 128, 3) uint8                       one second of video, from views.make_views
   -> luma, local contrast, two chroma planes        (7, 4, 128, 128)
   -> seven convolutions, one trunk for all views     (7, 96, 8, 8)
   -> mean and deviation over positions               (7, 192)
-  -> [mean over details, deviation, the whole view]  (576) -> token (64)
+  -> [mean over details, deviation, the whole view]  (576) -+
+motion (64, 32, 32) uint8, the first `count` of them real   |-> token (64)
+  -> [frame, change from the last, change to the next]      |
+  -> three convolutions, mean and maximum over positions    |
+  -> a convolution over time, mean, deviation, maximum  (96)-+
 
 tokens of the first and of the second video, each averaged over time
   -> one network applied to (first, second) and to (second, first), the second result reversed and added
@@ -32,12 +36,14 @@ class CompactConfig:
         widths: channels after each halving of the resolution.
         token: length of the token of one second.
         hidden: width of the comparator.
+        motion: with a motion branch; without one it sees key frames alone.
         kinds: names of the distortions it can name; "none" comes before them by itself.
     """
 
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
     token: int = 64
     hidden: int = 64
+    motion: bool = True
     kinds: tuple[str, ...] = ()
 
 
@@ -45,6 +51,8 @@ class CompactConfig:
 _RGB_TO_PLANES = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))
 _WINDOW = 7
 _CONTRAST_FLOOR = 1 / 255
+_MOMENT = 96  # mean and maximum of 48 channels
+_CHANGE_GAIN = 4.0  # neighbouring frames differ by few grey levels
 
 
 class Planes(nn.Module):
@@ -99,8 +107,62 @@ class Residual(nn.Module):
         return added
 
 
+class Motion(nn.Module):
+    """The motion frames of one second to what moves, stops and shakes in it.
+
+    Jitter is a common shift that changes its direction from frame to frame, stutter a change of nothing between
+    changes: both lie in the differences of neighbouring frames, so these are its input, amplified.
+    """
+
+    WIDTH = 96
+    """Length of what it returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frames = nn.Sequential(
+            _convolution(3, 16, stride=2), _convolution(16, 32, stride=2), _convolution(32, 48, stride=2)
+        )
+        self.time = nn.Sequential(
+            nn.Conv1d(_MOMENT, 32, 3, padding=1), nn.ReLU(), nn.Conv1d(32, 32, 3, padding=1), nn.ReLU()
+        )
+
+    def forward(self, motion: Tensor, count: Tensor) -> Tensor:
+        """Map uint8 ``(N, T, 32, 32)`` and the int64 number of real frames ``(N,)`` to ``(N, WIDTH)``.
+
+        Fewer than three frames show no motion: the result is zero.
+        """
+        batch, length = motion.shape[:2]
+        luma = motion.float() / 128 - 1
+        change = _CHANGE_GAIN * (luma[:, 1:-1] - luma[:, :-2]), _CHANGE_GAIN * (luma[:, 2:] - luma[:, 1:-1])
+        stacks = torch.stack([luma[:, 1:-1], *change], dim=2).flatten(0, 1)
+        real = torch.arange(length - 2, device=motion.device) < (count - 2)[:, None]
+        moments = self._moments(stacks, real.flatten()).reshape(batch, length - 2, -1).transpose(1, 2)
+        real = real.float()[:, None]
+        # what lies behind the last real frame must not reach it through the convolution over time
+        over_time = self.time(moments * real) * real
+        number = real.sum(dim=2).clamp(min=1)
+        mean = over_time.sum(dim=2) / number
+        deviation = ((((over_time - mean[:, :, None]) * real) ** 2).sum(dim=2) / number + 1e-6).sqrt()
+        summary: Tensor = torch.cat([mean, deviation, over_time.amax(dim=2)], dim=1)
+        return summary * (count > 2)[:, None]
+
+    def _moments(self, stacks: Tensor, real: Tensor) -> Tensor:
+        """Map each moment of three frames ``(M, 3, 32, 32)`` to ``(M, 96)``."""
+        if not self.training:
+            return self._pooled(stacks)
+        # normalisation must not learn from what fills up short seconds
+        moments = stacks.new_zeros((len(stacks), _MOMENT))
+        if bool(real.any()):
+            moments = moments.index_put((real.nonzero().squeeze(1),), self._pooled(stacks[real]).to(moments.dtype))
+        return moments
+
+    def _pooled(self, stacks: Tensor) -> Tensor:
+        features = self.frames(stacks)
+        return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
+
+
 class Encoder(nn.Module):
-    """The views of one second to its token."""
+    """The views and the motion of one second to its token."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
@@ -115,26 +177,37 @@ class Encoder(nn.Module):
             _convolution(third, last, stride=2),
             Residual(last),
         )
-        self.head = nn.Sequential(nn.LayerNorm(6 * last), nn.Linear(6 * last, config.token))
+        self.motion = Motion() if config.motion else None
+        seen = 6 * last + (Motion.WIDTH if config.motion else 0)
+        self.head = nn.Sequential(nn.LayerNorm(seen), nn.Linear(seen, config.token))
 
-    def forward(self, views: Tensor) -> Tensor:
-        """Map uint8 ``(N, V, side, side, 3)``, the whole picture last, to float32 tokens ``(N, token)``.
+    def forward(self, views: Tensor, motion: Tensor, count: Tensor) -> Tensor:
+        """Map one second each to float32 tokens ``(N, token)``.
 
-        Training may give fewer detail crops than scoring does: they are averaged.
+        Args:
+            views: uint8 ``(N, V, side, side, 3)``, the whole picture last. Training may give fewer detail crops than
+                scoring does: they are averaged.
+            motion: uint8 ``(N, T, 32, 32)``; not looked at without a motion branch.
+            count: int64 ``(N,)``, how many of the motion frames are real.
         """
-        return self.from_planes(self.planes(views.flatten(0, 1)), views.shape[0])
+        return self.from_planes(self.planes(views.flatten(0, 1)), motion, count)
 
-    def from_planes(self, planes: Tensor, seconds: int) -> Tensor:
-        """Map the planes of the views of ``seconds`` seconds, ``(seconds * V, 4, side, side)``, to tokens."""
-        features = self.trunk(planes).float()
+    def from_planes(self, planes: Tensor, motion: Tensor, count: Tensor) -> Tensor:
+        """Map the planes of all views, ``(N * V, 4, side, side)``, and the motion to tokens."""
+        seen = self._spatial(self.trunk(planes).float(), motion.shape[0])
+        if self.motion is not None:
+            seen = torch.cat([seen, self.motion(motion, count).float()], dim=1)
+        tokens: Tensor = self.head(seen)
+        return tokens
+
+    def _spatial(self, features: Tensor, seconds: int) -> Tensor:
         mean = features.mean(dim=(2, 3))
         deviation = ((features - mean[:, :, None, None]) ** 2).mean(dim=(2, 3)).add(1e-6).sqrt()
         pooled = torch.cat([mean, deviation], dim=1).reshape(seconds, -1, 2 * features.shape[1])
         details = pooled[:, :-1]
         middle = details.mean(dim=1)
         spread = ((details - middle[:, None]) ** 2).mean(dim=1).add(1e-6).sqrt()
-        tokens: Tensor = self.head(torch.cat([middle, spread, pooled[:, -1]], dim=1))
-        return tokens
+        return torch.cat([middle, spread, pooled[:, -1]], dim=1)
 
 
 class Comparator(nn.Module):
@@ -155,16 +228,16 @@ class Comparator(nn.Module):
 
 
 class Diagnosis(nn.Module):
-    """A mean token to what is wrong: logits of "none" and of each kind, and how severe it is."""
+    """A mean token to what is wrong: logits of "none" and of each kind, and how severe each kind is."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         self.kinds = nn.Linear(config.token, 1 + len(config.kinds))
-        self.severity = nn.Linear(config.token, 1)
+        self.severity = nn.Linear(config.token, len(config.kinds))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Map ``(N, token)`` to kind logits ``(N, 1 + kinds)`` and severities ``(N,)`` in 0-1."""
-        return self.kinds(tokens), torch.sigmoid(self.severity(tokens)).squeeze(1)
+        """Map ``(N, token)`` to kind logits ``(N, 1 + kinds)`` and severities ``(N, kinds)`` in 0-1."""
+        return self.kinds(tokens), torch.sigmoid(self.severity(tokens))
 
 
 class CompactModel(nn.Module):

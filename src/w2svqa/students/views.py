@@ -1,6 +1,8 @@
-"""What the compact student looks at in a key frame: detail at native resolution beside the whole picture.
+"""What the compact student looks at: views of a key frame, and the motion frames of a second.
 
-The one place for this arithmetic: training, export and scoring all call :func:`make_views`.
+The views show detail at native resolution, and the whole picture beside it.
+
+The one place for this arithmetic: training, export and scoring all call :func:`make_views` and :func:`make_motion`.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from w2svqa.core.records import ClipSpec
 from w2svqa.video.resize import resize_rgb
 
 VIEW_SIZE: Final = 128
@@ -20,6 +23,16 @@ DETAIL_GRID: Final = (2, 3)
 
 VIEWS: Final = DETAIL_GRID[0] * DETAIL_GRID[1] + 1
 """Detail crops, then the whole picture."""
+
+MOTION_SIZE: Final = (32, 32)
+"""Height and width of a motion frame. Small: jitter moves the whole picture, stuttering stops it; any size shows it."""
+
+MOTION_FRAMES: Final = 64
+"""Motion frames of a second, at most; of more, evenly spaced ones are taken."""
+
+MOTION_SPEC: Final = ClipSpec(motion_size=MOTION_SIZE)
+"""What a student with a motion branch wants of a clip: every frame, for a repeated frame shows only beside its
+neighbours."""
 
 
 def make_views(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uint8]:
@@ -48,6 +61,32 @@ def make_views(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uint8
     lefts = _starts(padded.shape[1], columns, side)
     details = [padded[top : top + side, left : left + side] for top in tops for left in lefts]
     return np.stack([*details, whole])
+
+
+def make_motion(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
+    """Bring the motion frames of a second to a fixed count.
+
+    Args:
+        frames: uint8 ``(T, 32, 32)`` luma, any ``T``; 0 for a still.
+
+    Returns:
+        uint8 ``(MOTION_FRAMES, 32, 32)``, zero from the count on; and the count, 0 to :data:`MOTION_FRAMES`.
+
+    Raises:
+        ValueError: frames of another size.
+
+    Example:
+        >>> motion, count = make_motion(np.ones((120, 32, 32), np.uint8))
+        >>> motion.shape, count
+        ((64, 32, 32), 64)
+    """
+    if frames.ndim != 3 or frames.shape[1:] != MOTION_SIZE:
+        raise ValueError(f"motion frames must have shape (T, {MOTION_SIZE[0]}, {MOTION_SIZE[1]}), not {frames.shape}")
+    if len(frames) > MOTION_FRAMES:
+        frames = frames[np.arange(MOTION_FRAMES) * len(frames) // MOTION_FRAMES]
+    motion = np.zeros((MOTION_FRAMES, *MOTION_SIZE), np.uint8)
+    motion[: len(frames)] = frames
+    return motion, len(frames)
 
 
 def _starts(length: int, cells: int, side: int) -> list[int]:

@@ -23,6 +23,7 @@ from w2svqa.video.facts import frame_rate
 from w2svqa.video.orient import display_matrix
 from w2svqa.video.reader import FrameReader
 from w2svqa.video.sample import DEFAULT_RATE, TOLERANCE, Timeline
+from w2svqa.video.sink import Sink
 
 _FULL_CHROMA = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP
 # With more, swscale sometimes leaves rows of very small pictures unset.
@@ -30,6 +31,22 @@ _SWSCALE_THREADS = 1
 _MATRIX_709 = 1
 _MATRIX_601 = 6
 _TIME_BASE = Fraction(1, 90_000)
+_LONGEST_DELAY = 90_000 * 86_400  # ticks; an encoder that reorders decodes a frame a little before it is shown
+_FFV1 = ("ffv1", "bgr0", {"level": "3"})
+# one thread: the bytes must not depend on the number of cores
+_H264_RGB = ("libx264rgb", "rgb24", {"qp": "0", "preset": "veryfast", "threads": "1"})
+_VP9_RGB = ("libvpx-vp9", "gbrp", {"lossless": "1", "cpu-used": "5", "row-mt": "0", "threads": "1"})
+_LOSSLESS: dict[str, tuple[str, str, dict[str, str]]] = {
+    ".mkv": _FFV1,
+    ".avi": _FFV1,
+    ".mp4": _H264_RGB,
+    ".m4v": _H264_RGB,
+    ".mov": _H264_RGB,
+    ".webm": _VP9_RGB,
+}
+
+LOSSLESS_SUFFIXES = tuple(_LOSSLESS)
+"""Suffixes of the containers that :func:`write_lossless` knows a coding for."""
 
 
 def write_video(
@@ -74,13 +91,24 @@ def write_video(
 
 
 def write_lossless(path: StrPath, frames: Iterable[NDArray[np.uint8]], *, fps: Fraction | int) -> None:
-    """Write RGB frames so that they come back bit for bit: FFV1 in RGB; ``path`` should end in ``.mkv``.
+    """Write RGB frames so that they come back bit for bit, in the coding that the container of ``path`` holds.
+
+    That is FFV1 in ``.mkv`` and ``.avi``, H.264 (High 4:4:4 Predictive) in ``.mp4``, ``.m4v`` and ``.mov``, VP9
+    (profile 1) in ``.webm``, all in RGB; players that open the container need not know these forms of the codecs.
 
     Raises:
         ValueError: as :func:`write_video`.
-        StoreError: as :func:`write_video`.
+        StoreError: as :func:`write_video`, or ``path`` has a suffix that is not in :data:`LOSSLESS_SUFFIXES`.
     """
-    write_video(path, frames, fps=fps, codec="ffv1", pixel_format="bgr0", options={"level": "3"})
+    suffix = Path(path).suffix.lower()
+    if suffix not in _LOSSLESS:
+        raise StoreError(
+            f"no lossless coding is known for the suffix {suffix!r}",
+            path=path,
+            remedy=f"choose one of {', '.join(LOSSLESS_SUFFIXES)}",
+        )
+    codec, pixel_format, options = _LOSSLESS[suffix]
+    write_video(path, frames, fps=fps, codec=codec, pixel_format=pixel_format, options=options)
 
 
 def transcode(
@@ -91,6 +119,8 @@ def transcode(
     options: Mapping[str, str],
     max_seconds: float | None = None,
     start: float = 0.0,
+    pixel_format: str | None = None,
+    least_side: int = 1,
 ) -> None:
     """Decode ``source`` and encode it anew without going through RGB, keeping time stamps, tags and orientation.
 
@@ -105,9 +135,11 @@ def transcode(
         options: the encoder's own options, such as ``{"crf": "40"}``.
         max_seconds: how much to take, counted from ``start``; ``None`` for all.
         start: seconds from the first frame shown.
+        pixel_format: FFmpeg's name of the format to encode in; ``None`` to keep the source's where possible.
+        least_side: pixels that the encoder needs on each side of the stored picture.
 
     Raises:
-        InputError: ``source`` cannot be read, or has no frame from ``start`` on.
+        InputError: ``source`` cannot be read, has no frame from ``start`` on, or is smaller than ``least_side``.
         StoreError: ``target`` cannot be written.
     """
     reader = FrameReader(source)
@@ -123,7 +155,9 @@ def transcode(
                 if seconds < -TOLERANCE:
                     continue
                 if not writer.has_stream:
-                    _add_similar_stream(writer, reader.source.stream, frame, codec, options)
+                    _check_size(source, frame, codec, least_side)
+                    chosen = pixel_format or _kept_format(frame, codec)
+                    _add_similar_stream(writer, reader.source.stream, frame, codec, options, chosen)
                 # where time stamps run backwards (AVI with B-frames), repaired times may round to one tick
                 last = max(last + 1, round(max(0.0, seconds) / _TIME_BASE))
                 writer.write(_recoded(frame, writer.stream), last, _TIME_BASE, _duration(frame, timeline))
@@ -154,7 +188,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}
         with self._translated():
             # FFmpeg gets the open file, never the name: a name may look like an address or a pattern.
-            self._file = self._temporary.open("xb")
+            self._file = Sink(self._temporary)
         try:
             with self._translated():
                 # bitexact: no random number of the segment, the same frames give the same file
@@ -177,6 +211,8 @@ class VideoWriter:
                     self._mux(self._stream.encode(None))
                 self._container.close()
                 self._file.close()
+                if self._file.error is not None:
+                    raise self._file.error
                 self._temporary.replace(self._path)
         except BaseException:
             self._discard()
@@ -230,6 +266,9 @@ class VideoWriter:
         for packet in packets:
             # Encoders that reorder forget it, and then muxers guess how long the last frame lasts.
             packet.duration = self._durations.pop(packet.pts or 0, packet.duration)
+            if packet.pts is not None and not packet.pts - _LONGEST_DELAY <= (packet.dts or 0) <= packet.pts:
+                # x265 leaves it unset for videos of one or two frames, which keep their order
+                packet.dts = packet.pts
             self._container.mux(packet)
 
     def _discard(self) -> None:
@@ -283,14 +322,31 @@ def _encodable(picture: NDArray[np.uint8], stream: VideoStream) -> VideoFrame:
     )
 
 
-def _add_similar_stream(
-    writer: VideoWriter, source: VideoStream, frame: VideoFrame, codec: str, options: Mapping[str, str]
-) -> None:
+def _check_size(source: StrPath, frame: VideoFrame, codec: str, least_side: int) -> None:
+    if min(frame.width, frame.height) < least_side:
+        raise MediaError(
+            f"the picture has {frame.width} x {frame.height} pixels, too small for {codec}",
+            path=source,
+            remedy=f"take a video of at least {least_side} x {least_side} pixels, or another codec",
+        )
+
+
+def _kept_format(frame: VideoFrame, codec: str) -> str:
     try:
         known = [layout.name for layout in av.Codec(codec, "w").video_formats or []]
     except UnknownCodecError:
         known = []
-    pixel_format = frame.format.name if frame.format.name in known else "yuv420p"
+    return frame.format.name if frame.format.name in known else "yuv420p"
+
+
+def _add_similar_stream(
+    writer: VideoWriter,
+    source: VideoStream,
+    frame: VideoFrame,
+    codec: str,
+    options: Mapping[str, str],
+    pixel_format: str,
+) -> None:
     rate = Fraction(frame_rate(source) or DEFAULT_RATE).limit_denominator(1001)
     stream = writer.add_stream(codec, pixel_format, (frame.width, frame.height), rate, options)
     context = stream.codec_context
