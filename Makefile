@@ -15,5 +15,5 @@ e2e:  ## the whole loop on generated clips, from ingest to a scored file
 docs:  ## the examples in docstrings and the README's commands and folder tree
 	python -m pytest src tests/repo
 
-bench:  ## every benchmark in its small form
-	set -e; for script in benchmarks/[!_]*.py; do python "$$script" --small; done
+bench:  ## every benchmark in its small form; those without their data (exit code 2) are passed over
+	for script in benchmarks/[!_]*.py; do python "$$script" --small || [ $$? -eq 2 ] || exit 1; done

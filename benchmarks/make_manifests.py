@@ -32,9 +32,10 @@ from pathlib import Path
 import numpy as np
 
 from w2svqa.core.random import generator
+from w2svqa.stages.ladder_intervals import owner_of
+from w2svqa.stages.ladder_manifest import COLUMNS
 
 FOLDER = Path(__file__).parent / "manifests"
-COLUMNS = ("name", "clip_id", "sha256", "source", "license", "primary", "width", "height", "still")
 LICENSES = frozenset(
     {"MIT", "BSD", "ISC", "Zlib", "Apache-2.0", "MPL-2.0", "Unlicense"}
     | {"CC0", "CC-BY-4.0", "CC-BY-SA-4.0", "CC-BY-SA-2.5"}
@@ -50,7 +51,7 @@ Line = Mapping[str, str]
 
 def owner(line: Line) -> str:
     """Return who owns the repository a clip comes from."""
-    return line["source_repo"].partition("/")[0].lower()
+    return owner_of(line["source_repo"])
 
 
 def allowed(line: Line) -> bool:

@@ -5,102 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline_workplace import SCENES, SEED, STEPS, KilledError, Workplace, files, forbid, record_distorted, stop_at
 from w2svqa import Scorer, pipeline
 from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
-from w2svqa.core.files import sha256_file
-from w2svqa.core.rows import ClipRow, VersionRow
-from w2svqa.core.store import read_manifest
 from w2svqa.stages import export, train
-from w2svqa.stages.distort import DistortConfig, distort_clip
 from w2svqa.students.bundle import read_card
 from w2svqa.students.looks import Looks
 from w2svqa.video.scene import write_scene
-
-# With this seed two of the five scenes are for training, one for anchors and two for calibration; the source is for
-# training too.
-SEED = 16
-SCENES = 5
-STEPS = 30
-SOURCE = "garden"
-
-
-class KilledError(Exception):
-    """Stands for a kill."""
-
-
-Progress = Callable[[str, int, int, str], None]
-
-
-def stop_at(stage: str, done: int = 1) -> Progress:
-    def progress(name: str, number: int, total: int, text: str) -> None:
-        if name == stage and number >= done:
-            raise KilledError(f"{name} {number}/{total} {text}")
-
-    return progress
-
-
-@dataclass
-class Workplace:
-    """A configuration with a folder of clips, and where its run goes."""
-
-    root: Path
-    names: list[str] = field(default_factory=lambda: ["one.mkv"])
-
-    def __post_init__(self) -> None:
-        self.clips = self.root / "clips"
-        self.clips.mkdir()
-        self.add("one.mkv", seed=100)
-        self.config = self.write("config.yaml")
-        self.output = self.root / "run"
-
-    def add(self, name: str, *, seed: int) -> None:
-        write_scene(self.clips / name, seed=seed, height=64, width=80, seconds=2, fps=5)
-        self.names.append(name)
-        lines = [f"{each},{SOURCE},CC0,1" for each in dict.fromkeys(self.names)]
-        (self.clips / "list.csv").write_text("\n".join(["clip,source,license,primary", *lines]), encoding="utf-8")
-
-    def write(self, name: str, **changes: Any) -> Path:  # noqa: ANN401 (plain values)
-        settings = {
-            "name": "tiny",
-            "seed": SEED,
-            "ingest": {
-                "sources": [{"folder": str(self.clips), "manifest": str(self.clips / "list.csv")}],
-                "license_allow": ["CC0"],
-                "scenes": SCENES,
-                "scene_size": [64, 80],
-                "scene_seconds": 2,
-                "anchor_share": 0.25,
-                "calibration_share": 0.4,
-            },
-            "distort": {"kinds": ["blur", "noise"], "train_seconds": 1, "held_out_seconds": 2, "margin": 4},
-            "train": {
-                "model": {"widths": [4, 4, 8, 8], "token": 8, "hidden": 8},
-                "batch": {"severity_groups": 1, "same_groups": 0, "cross_groups": 1, "details": 1},
-                "steps": STEPS,
-                "checkpoint_steps": 10,
-                "learning_rate": 0.01,
-            },
-            "export": {"calibrate": {"anchors": 3}, "description": "for tests"},
-        }
-        path = self.root / name
-        path.write_text(json.dumps(settings | changes), encoding="utf-8")  # JSON is YAML
-        return path
-
-    def run(self, progress: Progress = lambda *_: None, *, config: Path | None = None) -> Path:
-        return pipeline.run(config or self.config, output=self.output, progress=progress)
-
-    def run_to(self, stage: str, done: int = 1) -> None:
-        with pytest.raises(KilledError):
-            self.run(stop_at(stage, done))
 
 
 @pytest.fixture
@@ -118,33 +36,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Workplace:
 
 @pytest.fixture
 def distorted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The clips that the distort stage works on, as it goes."""
-    names: list[str] = []
-
-    def recorded(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> list[VersionRow]:
-        names.append(clip.name)
-        return distort_clip(clip, config, folder, seed=seed)
-
-    monkeypatch.setattr(pipeline, "distort_clip", recorded)
-    return names
-
-
-def forbid(monkeypatch: pytest.MonkeyPatch, owner: object, *names: str) -> None:
-    for name in names:
-
-        def fail(*_: object, called: str = name, **__: object) -> None:
-            pytest.fail(f"{called} was called")
-
-        monkeypatch.setattr(owner, name, fail)
-
-
-def files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Time and hash of every file but the lock and the configuration."""
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, sha256_file(path))
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (".lock", "run.json")
-    }
+    return record_distorted(monkeypatch)
 
 
 @pytest.mark.slow
@@ -263,40 +155,6 @@ def test_a_student_that_has_learned_nothing_is_an_error_with_a_remedy(
     assert caught.value.remedy is not None
     assert "train.steps" in caught.value.remedy
     assert {path.name for path in workplace.output.iterdir()}.isdisjoint({"bundle", ".bundle.part"})
-
-
-def test_a_clip_that_was_added_is_the_only_one_made(workplace: Workplace, distorted: list[str]) -> None:
-    workplace.run_to("pair")
-    distorted.clear()
-    workplace.add("two.mkv", seed=101)
-    workplace.run_to("pair")
-    assert distorted == ["two.mkv"]
-
-
-def test_a_clip_that_is_gone_is_left_out_and_noted(workplace: Workplace) -> None:
-    workplace.run_to("ingest")
-    (workplace.clips / "one.mkv").unlink()
-    workplace.run_to("pair")
-    failed = read_manifest(workplace.output / "versions").extra["failed"]
-    assert isinstance(failed, dict)
-    assert list(failed) == [str(workplace.clips / "one.mkv")]
-
-
-def test_files_that_are_left_out_are_said_with_their_reason(workplace: Workplace) -> None:
-    workplace.names.append("missing.mkv")
-    workplace.add("one.mkv", seed=100)
-    said: list[str] = []
-
-    def listen(stage: str, done: int, total: int, text: str) -> None:
-        said.append(text)
-        stop_at("distort")(stage, done, total, text)
-
-    with pytest.raises(KilledError):
-        workplace.run(listen)
-    assert any("left out" in text and "missing.mkv" in text for text in said)
-    refused = read_manifest(workplace.output / "clips").extra["refused"]
-    assert isinstance(refused, dict)
-    assert list(refused) == [str(workplace.clips / "missing.mkv")]
 
 
 def test_another_configuration_in_the_same_folder_is_refused_with_the_difference(workplace: Workplace) -> None:

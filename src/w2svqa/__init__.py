@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         MissingInputError,
         RefusedMediaError,
         StoreError,
+        UnwritableError,
         W2SVQAError,
     )
     from w2svqa.core.records import Comparison, Reason, Score
@@ -41,6 +42,7 @@ _HOMES = {
     "Score": "core.records",
     "Scorer": "stages.score",
     "StoreError": "core.errors",
+    "UnwritableError": "core.errors",
     "W2SVQAError": "core.errors",
     "compare": "stages.score",
     "score": "stages.score",
@@ -59,6 +61,7 @@ __all__ = [
     "Score",
     "Scorer",
     "StoreError",
+    "UnwritableError",
     "W2SVQAError",
     "compare",
     "score",

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from w2svqa.core.config import config_hash, difference, from_mapping, load_config, to_mapping
-from w2svqa.core.errors import BundleError, ConfigError, StoreError, StrPath
+from w2svqa.core.errors import BundleError, ConfigError, StoreError, StrPath, printable
 from w2svqa.core.extras import require
 from w2svqa.core.files import atomic_write, hold, sha256_file
 from w2svqa.core.resume import Kept, map_resumed
@@ -45,6 +45,7 @@ from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.stages.train import CHECKPOINT, TrainConfig, train
 from w2svqa.students.bundle import check_files, read_card
 from w2svqa.students.compact import CompactModel
+from w2svqa.teachers.ffmpeg import ffmpeg_with_filter
 
 Progress = Callable[[str, int, int, str], None]
 """Called as ``progress(stage, done, total, text)``."""
@@ -108,6 +109,8 @@ def run(
     Raises:
         ConfigError: the configuration is wrong, or the folder belongs to another one.
         StoreError: another process works in the folder, or something in it is damaged or cannot be written.
+        InputError: the parameters of a teacher are missing or damaged.
+        W2SVQAError: FFmpeg lacks the filter that measures VMAF, or the student cannot be trained or calibrated.
         MissingExtraError: the extra ``train`` is not installed.
     """
     for module in ("torch", "pyarrow", "safetensors", "onnxscript", "cv2", "scipy", "imageio_ffmpeg"):
@@ -116,6 +119,7 @@ def run(
     folder = Path("runs") / config.name if output is None else Path(output)
     with hold(folder):
         _claim(folder, config)
+        _check_tools(config)
         return _stages(_Run(config=config, folder=folder, workers=workers, progress=progress))
 
 
@@ -135,6 +139,13 @@ def _claim(folder: Path, config: RunConfig) -> None:
             )
     with atomic_write(path) as file:
         file.write(json.dumps(to_mapping(config), indent=1).encode())
+
+
+def _check_tools(config: RunConfig) -> None:
+    """Find out now, not after hours of distorting, what the labels would lack."""
+    teacher_versions(config.label)
+    if config.distort.vmaf_frames:
+        ffmpeg_with_filter("libvmaf")
 
 
 def _stages(run: _Run) -> Path:
@@ -205,6 +216,7 @@ def _distort(run: _Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
         write_artifact(
             folder, rows, VersionRow, kind="versions", config=config, inputs=inputs, seed=seed, extra={"failed": failed}
         )
+        _tell_failed(run, "distort", len(clips), failed)
     rows = read_artifact(folder, VersionRow, kind="versions").rows
     text = f"{len(rows)} versions of {len({row.clip_id for row in rows})} clips"
     run.progress("distort", len(clips), len(clips), f"{text}, crop cache of {cache_size(folder) / 2**20:.1f} MiB")
@@ -230,9 +242,15 @@ def _distort_missing(
     return made, {clip.path: failed[clip.clip_id] for clip in clips if clip.clip_id in failed}
 
 
+def _tell_failed(run: _Run, stage: str, total: int, failed: dict[str, object]) -> None:
+    """Say what was left out: a pool that shrinks without a word is a pool nobody knows."""
+    for name, reason in failed.items():
+        run.progress(stage, total, total, f"left out {name}: {str(reason).removeprefix(f'{printable(name)}: ')}")
+
+
 def _plain(value: object, kind: type[_Kind]) -> _Kind:
     if not isinstance(value, kind):
-        raise StoreError(f"the journal holds {value!r}", remedy="delete this stage's folder of the run")
+        raise StoreError(f"the journal holds {value!r}, no {kind.__name__}", remedy="delete this stage's folder")
     return value
 
 
@@ -247,7 +265,7 @@ def _label(run: _Run, clips: Sequence[ClipRow], versions: Sequence[VersionRow]) 
     inputs = {"versions": config_hash([row.version_id for row in versions]), **teacher_versions(config)}
     scores: list[ScoreRow] = []
     if not is_complete(folder, fingerprint("labels", config, inputs, seed=seed)):
-        scores, failed = _label_missing(run, pool, folder, fingerprint("labels", config, inputs, seed=seed))
+        scores, failed = _label_missing(run, pool, folder, fingerprint("labels", config, seed=seed))
         judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
         write_artifact(
             folder,
@@ -259,6 +277,7 @@ def _label(run: _Run, clips: Sequence[ClipRow], versions: Sequence[VersionRow]) 
             seed=seed,
             extra={"failed": failed, **judged.facts},
         )
+        _tell_failed(run, "label", len(pool), failed)
     scores = read_artifact(folder, ScoreRow, kind="labels").rows
     judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
     for line in judged.lines:
@@ -272,6 +291,7 @@ def _label_missing(
     """Label the clips that the journal does not have; return all scores, and what failed."""
     config, seed = run.config.label, run.config.seed
     tested = choose_tested(clips, config, seed=seed)
+    versions = tuple(teacher_versions(config).values())
     kept: Kept[ClipRow, Labelled] = Kept(
         path=folder / "journal.jsonl",
         fingerprint=print_,
@@ -279,7 +299,8 @@ def _label_missing(
         name=lambda clip: clip.name,
         encode=to_mapping,
         decode=lambda value: from_mapping(Labelled, _plain(value, dict)),
-        holds=lambda clip, made: made.tested == (clip.clip_id in tested),
+        # teachers with other parameters give other scores
+        holds=lambda clip, made: made.tested == (clip.clip_id in tested) and made.versions == versions,
     )
     work = partial(label_clip, config=config, tested=tested, kinds=run.config.distort.kinds, seed=seed)
     made, errors = map_resumed(work, clips, kept, workers=run.workers, progress=partial(run.progress, "label"))

@@ -130,12 +130,18 @@ def test_demo_scores_a_ladder_and_judges_its_order(run: Run, tmp_path: Path) -> 
     assert sum("(Spearman" in line for line in done.out.splitlines()) >= 4
 
 
-def test_ladder_has_every_level_of_every_simulator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ladder_has_every_level_of_its_kinds_and_none_is_temporal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from w2svqa.distort import SIMULATORS
 
     monkeypatch.setattr(demo_module, "_SECONDS", 0.1)
     rungs = list(demo_module.make_ladder(tmp_path))
     found = {(rung.kind, rung.level) for rung in rungs}
-    levels = {(kind, level + 1) for kind, each in SIMULATORS.items() for level in range(len(each.levels))}
-    assert found == levels | {("clean", 0)}
+    kinds = {rung.kind for rung in rungs} - {"clean"}
+    assert len(kinds) >= 4
+    assert {SIMULATORS[kind].family for kind in kinds} == {"spatial", "streaming"}
+    assert found == {("clean", 0)} | {
+        (kind, level + 1) for kind in kinds for level in range(len(SIMULATORS[kind].levels))
+    }
     assert all(rung.path.stat().st_size > 0 for rung in rungs)

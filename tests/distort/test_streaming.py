@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,3 +180,10 @@ def test_encoders_print_nothing(scene: Path, tmp_path: Path, kind: str, capfd: p
     ENCODERS[kind](scene, tmp_path / "a.mkv", 40)
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler"), reason="only where threads have a policy")
+def test_an_encoder_leaves_the_priority_of_its_caller_as_it_was(scene: Path, tmp_path: Path) -> None:
+    before = os.sched_getscheduler(0)
+    encode_av1(scene, tmp_path / "av1.mkv", 63)
+    assert os.sched_getscheduler(0) == before

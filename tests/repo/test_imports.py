@@ -26,7 +26,18 @@ TIERS = (
 RANKS = {name: rank for rank, names in enumerate(TIERS) for name in names}
 
 # What `pip install w2svqa` does not bring; the parts below must work without it.
-HEAVY = ("cv2", "matplotlib", "onnx", "onnxscript", "pyarrow", "safetensors", "scipy", "torch", "yaml")
+HEAVY = (
+    "cv2",
+    "imageio_ffmpeg",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+    "pyarrow",
+    "safetensors",
+    "scipy",
+    "torch",
+    "yaml",
+)
 SCORING_PARTS = ("w2svqa.cli", "w2svqa.core", "w2svqa.preference", "w2svqa.report", "w2svqa.video")
 SCORING_MODULES = ("w2svqa.stages.score", "w2svqa.students.runtime", "w2svqa.students.bundle")
 

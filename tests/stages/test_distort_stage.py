@@ -277,6 +277,9 @@ def test_a_folder_that_cannot_be_made_is_named(scene: Path, tmp_path: Path, spli
         {"held_out_seconds": 0},
         {"kinds": ("blur", "vp9")},
         {"kinds": ("fog",)},
+        {"kinds": ("blur", "blur")},
+        {"vmaf_frames": -1},
+        {"codecs_per_clip": -1},
     ],
 )
 def test_configurations_that_cannot_be_are_refused(wrong: dict[str, object]) -> None:

@@ -349,3 +349,9 @@ def test_empty_tables_refuse_every_teacher() -> None:
 def test_configurations_that_cannot_be_are_refused(wrong: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_mapping(LabelConfig, wrong)
+
+
+@pytest.mark.parametrize("kind", ["fog", "darkening", "vp9"])
+def test_a_kind_that_teachers_cannot_be_calibrated_on_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"calibration_kinds {kind} must be of resizing, blur"):
+        LabelConfig(calibration_kinds=("blur", kind))

@@ -1,46 +1,18 @@
-"""Ranks with ties, and intervals that draw whole sources."""
+"""Intervals that draw whole sources."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from w2svqa.stages.ladder_intervals import (
     RESAMPLES,
     Counted,
-    average_ranks,
     difference,
     estimate,
     mean,
     resample,
-    spearman,
 )
-
-values = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=12)
-
-
-@given(values)
-def test_ranks_add_up_and_follow_order(numbers: list[float]) -> None:
-    ranks = average_ranks(numbers)
-    assert ranks.sum() == pytest.approx(len(numbers) * (len(numbers) - 1) / 2)
-    for one, first in zip(numbers, ranks, strict=True):
-        for other, second in zip(numbers, ranks, strict=True):
-            assert np.sign(one - other) == np.sign(first - second)
-
-
-@given(values)
-def test_spearman_of_itself_and_its_reverse(numbers: list[float]) -> None:
-    expected = 0.0 if len(set(numbers)) == 1 else 1.0
-    assert spearman(numbers, numbers) == pytest.approx(expected)
-    assert spearman(numbers, np.negative(numbers)) == pytest.approx(-expected)
-    assert spearman(numbers, np.exp(numbers)) == pytest.approx(expected)
-
-
-def test_spearman_with_ties_is_the_correlation_of_average_ranks() -> None:
-    # ranks (0, 1.5, 1.5, 3) and (0, 1, 2, 3): covariance 4.5, variances 4.5 and 5
-    assert spearman([1, 2, 2, 3], [1, 2, 3, 4]) == pytest.approx(4.5 / np.sqrt(4.5 * 5))
 
 
 def test_resamples_draw_as_many_sources_as_there_are_and_always_the_same() -> None:

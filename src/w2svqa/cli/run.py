@@ -30,9 +30,9 @@ def run(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help=f"Folder of the videos: sets {DATA_VARIABLE} for this run.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that make distorted versions side by side.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that distort and label clips side by side.")] = 1,
 ) -> None:
-    """Train a student from unlabeled videos: ingest, distort, pair, train, export.
+    """Train a student from unlabeled videos: ingest, distort, label, pair, train, export.
 
     Interrupted or killed, the same command goes on where it stopped. Needs the extra "train".
     """
@@ -69,6 +69,8 @@ def _stage_progress() -> Iterator[Progress]:
         def show(stage: str, done: int, total: int, text: str) -> None:
             if stage not in tasks:
                 tasks[stage] = bars.add_task("", total=total, stage=stage)
+            elif bars.tasks[tasks[stage]].finished:
+                bars.console.print(f"{stage}: {escape(text)}", highlight=False)  # what is to stay on the screen
             bars.update(tasks[stage], completed=done, total=total, description=escape(text))
 
         yield show

@@ -9,6 +9,7 @@ W2SVQAError
 ├── ConfigError             a configuration file or option is wrong
 ├── BundleError             a student bundle is damaged, incomplete or from another version
 ├── StoreError              an artifact on disk is damaged, held by another process or cannot be written
+│   └── UnwritableError     the disk is full or fails, or the folder may not be written to: no item is at fault
 └── MissingExtraError       an optional dependency is not installed
 ```
 """
@@ -106,6 +107,10 @@ class BundleError(W2SVQAError):
 
 class StoreError(W2SVQAError):
     """An artifact on disk is damaged, held by another process, or cannot be written."""
+
+
+class UnwritableError(StoreError):
+    """The disk is full or fails, or the folder may not be written to: whatever is written next would fail as well."""
 
 
 class MissingExtraError(W2SVQAError):

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from w2svqa.core.errors import StoreError, StrPath
+from w2svqa.core.errors import StoreError, StrPath, UnwritableError
 
 LOCK_NAME = ".lock"
 
@@ -39,7 +39,7 @@ def atomic_path(path: StrPath) -> Iterator[Path]:
     The temporary file has the suffix of ``path`` and is removed if the block fails. Missing folders are made.
 
     Raises:
-        StoreError: the disk is full, read-only or fails, or the folder may not be written to.
+        UnwritableError: the disk is full, read-only or fails, or the folder may not be written to.
     """
     target = Path(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}.part{target.suffix}")
@@ -63,7 +63,7 @@ def atomic_write(path: StrPath) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the place of ``path`` when the block ends, all or nothing.
 
     Raises:
-        StoreError: the disk is full, read-only or fails, or the folder may not be written to.
+        UnwritableError: the disk is full, read-only or fails, or the folder may not be written to.
 
     Example:
         >>> import tempfile
@@ -89,7 +89,7 @@ def _disk_errors(path: Path, *, any_error: bool = False) -> Iterator[None]:
         if not any_error and error.errno not in _DISK_ERRORS:
             raise
         remedy = "free some space or choose another folder" if error.errno in _DISK_ERRORS else "choose another folder"
-        raise StoreError(f"cannot be written: {error.strerror or error}", path=path, remedy=remedy) from None
+        raise UnwritableError(f"cannot be written: {error.strerror or error}", path=path, remedy=remedy) from None
 
 
 def _sync_folder(folder: Path) -> None:

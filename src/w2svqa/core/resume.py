@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from w2svqa.core.errors import UnwritableError
 from w2svqa.core.executor import make_executor
 from w2svqa.core.journal import Journal
 
@@ -47,17 +48,18 @@ def map_resumed(
 ) -> tuple[dict[str, ResultT], dict[str, str]]:
     """Return all results, those of earlier calls among them, and the error of each item that failed, by key.
 
-    Failed items are tried again by the next call.
+    Failed items are tried again by the next call; until then they have no result, not even an older one that no longer
+    holds. Where nothing can be written any more no item is at fault, and the map ends.
 
     Args:
-        work: picklable if there are several workers.
+        work: picklable if there are several workers; never returns ``None``.
         items: with different keys.
         kept: where results are kept.
         workers: processes.
         progress: called as ``progress(done, total, name)`` after each item.
 
     Raises:
-        StoreError: the journal cannot be read or written.
+        StoreError: the journal cannot be read or written, or ``work`` has no room for what it makes.
     """
     failed: dict[str, str] = {}
     with Journal(kept.path, fingerprint=kept.fingerprint) as journal:
@@ -66,7 +68,10 @@ def map_resumed(
         outcomes = make_executor(workers).map(work, missing, key=kept.name)
         for done, outcome in enumerate(outcomes, start=len(items) - len(missing) + 1):
             item = missing[outcome.index]
+            if isinstance(outcome.error, UnwritableError):
+                raise outcome.error
             if outcome.value is None:
+                made.pop(kept.key(item), None)
                 failed[kept.key(item)] = str(outcome.error)
             else:
                 made[kept.key(item)] = outcome.value

@@ -62,8 +62,9 @@ class VersionRow:
         is_still: as in :class:`ClipRow`.
         vmaf: VMAF against the untouched clip, 0-100, higher is better; ``None`` where it was not measured, 100 for the
             untouched clip where others were.
-        views: file with the pictures of the clip, relative to the table's folder.
-        row: which stored rendition of that file it is, or is made from.
+        views: where the pictures of the clip are, relative to the table's folder: for ``train`` a file of the crop
+            cache (:mod:`w2svqa.students.crops`), else the stem of its looks (:mod:`w2svqa.students.looks`).
+        row: which rendition (in a crop file: or is made from which) or which version of the looks it is.
         stored: the rendition is in the file; otherwise it is made from the untouched one when it is needed.
         seconds: how many seconds of it the file holds.
     """

@@ -9,7 +9,8 @@ Source: arXiv 2505.03631, section 4.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -141,7 +142,22 @@ def encode_av1(source: StrPath, target: StrPath, crf: float, max_seconds: float 
     # SVT-AV1 prints its settings on stderr, and only its own variable can stop it (1: errors alone)
     os.environ.setdefault("SVT_LOG", "1")
     options = {"crf": f"{crf:g}", "preset": str(AV1_PRESET), "svtav1-params": "lp=1"}
-    _encode(source, target, "av1", options, max_seconds, least_side=AV1_LEAST_SIDE)
+    with _same_priority():
+        _encode(source, target, "av1", options, max_seconds, least_side=AV1_LEAST_SIDE)
+
+
+@contextmanager
+def _same_priority() -> Iterator[None]:
+    """Undo what SVT-AV1 does where it may: it makes the calling thread a real-time one, before which others wait."""
+    if not hasattr(os, "sched_getscheduler"):
+        yield
+        return
+    policy, parameters = os.sched_getscheduler(0), os.sched_getparam(0)
+    try:
+        yield
+    finally:
+        if os.sched_getscheduler(0) != policy:
+            os.sched_setscheduler(0, policy, parameters)
 
 
 def _encode(

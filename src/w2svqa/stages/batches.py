@@ -42,13 +42,13 @@ class BatchConfig:
         mixture_level: greatest level of that second distortion.
     """
 
-    severity_groups: int = 6
+    severity_groups: int = 8
     same_groups: int = 1
     cross_groups: int = 1
     peer_groups: int = 1
     vmaf_groups: int = 6
     teacher_groups: int = 2
-    details: int = 2
+    details: int = 1
     mixtures: float = 0.2
     mixture_level: int = 2
 

@@ -20,6 +20,7 @@ from w2svqa.core.errors import ConfigError, W2SVQAError
 from w2svqa.core.random import generator
 from w2svqa.core.records import Tokens
 from w2svqa.core.rows import Split, VersionRow
+from w2svqa.core.statistics import spearman
 from w2svqa.preference.anchors import Anchor, choose_anchors, locate_candidates
 from w2svqa.preference.calibrate import Coverage, coverage, fit_scale, fit_temperature, fit_vote_weight, held
 from w2svqa.preference.judge import AnchoredJudge
@@ -193,30 +194,21 @@ def figures(judge: AnchoredJudge, items: Sequence[Encoded]) -> dict[str, object]
 
 
 def _across(items: Sequence[Encoded], raw: Floats, kind: str) -> float | None:
-    """Spearman's correlation of level and falling score over the primaries; levels at their mean rank."""
+    """Spearman's correlation of level and falling score over the primaries; ``None`` without two levels."""
     chosen = [
         (item.row.level, value) for item, value in zip(items, raw.tolist(), strict=True) if _shows(item.row, kind)
     ]
-    levels, values = (
-        (np.array(column) for column in zip(*chosen, strict=True)) if chosen else (np.empty(0), np.empty(0))
-    )
-    if len(set(levels.tolist())) < 2:
-        return None
-    # levels tie; the mean of the ranks below and above puts them where Spearman's formula wants them
-    ranks = np.searchsorted(np.sort(levels), levels, "left") + np.searchsorted(np.sort(levels), levels, "right")
-    return -float(np.corrcoef(ranks, np.argsort(np.argsort(values)))[0, 1])
+    return _order(chosen) if len({level for level, _ in chosen}) > 1 else None
 
 
 def _shows(row: VersionRow, kind: str) -> bool:
     return row.primary and row.kind in ("none", kind)
 
 
-def _order(ladder: Sequence[tuple[int, float]]) -> float:
-    """Spearman's correlation of step and falling score; raw scores have no ties."""
-    values = [value for _, value in sorted(ladder)]
-    ranks = np.argsort(np.argsort(values)).astype(np.float64)
-    steps = np.arange(len(values), dtype=np.float64)
-    return -float(np.corrcoef(steps, ranks)[0, 1])
+def _order(steps: Sequence[tuple[int, float]]) -> float:
+    """Spearman's correlation of level and falling score, -1 to 1; 0 where the score does not change."""
+    levels, values = zip(*steps, strict=True)
+    return spearman(levels, np.negative(values))
 
 
 def _halves(items: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:

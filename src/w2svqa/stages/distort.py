@@ -51,10 +51,13 @@ class DistortConfig:
         """Reject kinds that training does not distort with, and counts that cannot be.
 
         Raises:
-            ValueError: an unknown kind, no second, no details, or more details than there are.
+            ValueError: an unknown kind or one that comes twice, no second, no details, more details than there are, or
+                a negative count.
         """
         if unknown := sorted(set(self.kinds) - set(SIMULATORS)):
             raise ValueError(f"kinds {', '.join(unknown)} must be of {', '.join(SIMULATORS)}")
+        if len(set(self.kinds)) < len(self.kinds):
+            raise ValueError(f"kinds must be different, not {', '.join(self.kinds)}")
         if not 1 <= self.codec_details <= self.details < VIEWS:
             raise ValueError(
                 f"details {self.details} and codec_details {self.codec_details} must be 1 to {VIEWS - 1}, "
@@ -62,6 +65,8 @@ class DistortConfig:
             )
         if self.first_seconds < 1 or self.held_out_seconds < 1:
             raise ValueError("first_seconds and held_out_seconds must be at least 1")
+        if self.codecs_per_clip < 0 or self.vmaf_frames < 0:
+            raise ValueError(f"codecs and frames must be 0 or more, not {self.codecs_per_clip} and {self.vmaf_frames}")
 
 
 def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> list[VersionRow]:
@@ -78,8 +83,9 @@ def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: in
         ``stored``: they are listed because they differ from the next milder level.
 
     Raises:
-        MediaError: the clip cannot be decoded, or is too small for an encoder.
+        InputError: the clip cannot be decoded, or is too small for one of its kinds, an encoder or VMAF.
         StoreError: the pictures cannot be written.
+        W2SVQAError: FFmpeg fails to measure VMAF.
     """
     work = _training_versions if clip.split == "train" else _held_out_versions
     return work(clip, config, folder, seed)

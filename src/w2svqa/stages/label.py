@@ -2,7 +2,8 @@
 
 Every teacher scores every untouched training clip. What a teacher is worth is found on versions of some clean sources,
 which every teacher scores too: a teacher that does not order their severities is heard no further. The rest are brought
-to the scale of VMAF on the same versions, and give each clip one mean and one variance.
+to the scale of VMAF on the same versions and on every untouched primary, which has 100, and give each clip one mean and
+one variance.
 """
 
 from __future__ import annotations
@@ -69,14 +70,18 @@ class LabelConfig:
     calibration_kinds: tuple[str, ...] = ("resizing", "blur", "h264", "h265")
 
     def __post_init__(self) -> None:
-        """Reject a teacher that is named twice, and counts that cannot be.
+        """Reject a teacher that is named twice, kinds without VMAF, and counts that cannot be.
 
         Raises:
-            ValueError: a name comes twice, there is no second, or fewer sources than the test needs.
+            ValueError: a name comes twice, a kind is none that VMAF may judge, there is no second, or fewer sources
+                than the test needs.
         """
         names = [teacher.name for teacher in self.teachers]
         if len(set(names)) < len(names):
             raise ValueError(f"a teacher is named twice: {', '.join(names)}")
+        known = kinds_tested(tuple(SIMULATORS))
+        if unknown := sorted(set(self.calibration_kinds) - set(known)):
+            raise ValueError(f"calibration_kinds {', '.join(unknown)} must be of {', '.join(known)}")
         if self.seconds < 1:
             raise ValueError(f"seconds must be at least 1, not {self.seconds}")
         if self.test_primaries < self.admission.least_contents:
@@ -93,11 +98,13 @@ class Labelled:
         tested: its versions were scored too.
         scores: one row per version and teacher, as far as they could be scored.
         failures: one line per teacher that could not score one of them or more.
+        versions: of the teachers, in the order of the configuration.
     """
 
     tested: bool
     scores: tuple[ScoreRow, ...]
     failures: tuple[str, ...]
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,7 +202,12 @@ def label_clip(
             raise
         # the clip itself is fine: it was scored before an encoder refused it
         failures["versions"].append(error.without_path)
-    return Labelled(tested=is_tested, scores=tuple(scores), failures=tuple(_lines(clip, failures)))
+    return Labelled(
+        tested=is_tested,
+        scores=tuple(scores),
+        failures=tuple(_lines(clip, failures)),
+        versions=tuple(teacher.version for teacher in teachers),
+    )
 
 
 def judge_teachers(

@@ -14,8 +14,9 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from w2svqa.core.statistics import spearman
 from w2svqa.distort import SIMULATORS, UNSEEN_CODECS
-from w2svqa.stages.ladder_intervals import Counted, Figure, estimate, mean, owner_of, spearman, weighted_mean
+from w2svqa.stages.ladder_intervals import Counted, Figure, estimate, mean, owner_of, weighted_mean
 from w2svqa.stages.ladder_items import LadderRow
 from w2svqa.stages.versions import VMAF_KINDS
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from w2svqa.core.random import generator
 from w2svqa.stages.ladder_manifest import SEED
@@ -72,36 +72,6 @@ def owner_of(source: str) -> str:
         True
     """
     return source.partition("/")[0].lower()
-
-
-def average_ranks(values: ArrayLike) -> Floats:
-    """Return ranks from 0, ties at the mean of their places, float64 ``(N,)``.
-
-    Example:
-        >>> average_ranks([3.0, 1.0, 3.0]).tolist()
-        [1.5, 0.0, 1.5]
-    """
-    array = np.asarray(values, dtype=np.float64)
-    ordered = np.sort(array)
-    return (np.searchsorted(ordered, array, "left") + np.searchsorted(ordered, array, "right") - 1) / 2
-
-
-def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Return Spearman's rank correlation, -1 to 1; 0 where one side is constant, for it orders nothing.
-
-    Args:
-        first: ``(N,)``, N >= 2.
-        second: ``(N,)``.
-
-    Source: C. Spearman, "The proof and measurement of association between two things", 1904; ties at average ranks.
-
-    Example:
-        >>> round(spearman([1, 2, 3], [5, 9, 7]), 3), spearman([1, 2, 3], [4, 4, 4])
-        (0.5, 0.0)
-    """
-    one, other = (ranks - ranks.mean() for ranks in (average_ranks(first), average_ranks(second)))
-    scale = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / scale if scale else 0.0
 
 
 @lru_cache(maxsize=64)

@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from w2svqa.core.config import from_mapping
-from w2svqa.core.errors import InputError, StoreError
+from w2svqa.core.errors import InputError, StoreError, UnwritableError
 from w2svqa.core.executor import Executor, SerialExecutor
 from w2svqa.core.files import hold
 from w2svqa.core.journal import Journal
@@ -235,7 +235,7 @@ def _make_missing(
     broken = []
     for done, outcome in enumerate(executor.map(_make, missing, key=_path_of), start=len(tasks) - len(missing) + 1):
         clip = missing[outcome.index].clip
-        if isinstance(outcome.error, StoreError):
+        if isinstance(outcome.error, UnwritableError):
             raise outcome.error
         if isinstance(outcome.error, InputError):
             journal.add(clip.clip_id, asdict(_Made(problems=(outcome.error.without_path,))))

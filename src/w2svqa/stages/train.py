@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import pickle
@@ -15,8 +16,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from w2svqa.core.errors import StoreError, W2SVQAError
-from w2svqa.core.files import atomic_path
+from w2svqa.core.errors import StoreError, UnwritableError, W2SVQAError
+from w2svqa.core.files import atomic_write
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig, Batches
 from w2svqa.students.compact import CompactConfig, CompactModel
@@ -76,6 +77,15 @@ class TrainConfig:
     checkpoint_steps: int = 200
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        """Reject numbers that cannot be.
+
+        Raises:
+            ValueError: fewer than 0 steps, or a checkpoint after none.
+        """
+        if self.steps < 0 or self.checkpoint_steps < 1:
+            raise ValueError(f"steps must be 0 or more, checkpoint_steps 1: {self.steps}, {self.checkpoint_steps}")
 
 
 def train(
@@ -222,10 +232,17 @@ def _save(
     folder: Path, model: CompactModel, optimiser: torch.optim.Optimizer, step: int, record: dict[str, float]
 ) -> None:
     state = {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-    with atomic_path(folder / CHECKPOINT) as temporary:
-        torch.save(state, temporary)
-    with (folder / LOG).open("a", encoding="utf-8") as log:
-        log.write(json.dumps(record) + "\n")
+    packed = io.BytesIO()  # torch reports a full disk by an error of its own
+    torch.save(state, packed)
+    with atomic_write(folder / CHECKPOINT) as file:
+        file.write(packed.getbuffer())
+    try:
+        with (folder / LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(record) + "\n")
+    except OSError as error:
+        raise UnwritableError(
+            f"cannot be written: {error.strerror}", path=folder / LOG, remedy="free some space and start again"
+        ) from None
 
 
 def _resume(path: Path, model: CompactModel, optimiser: torch.optim.Optimizer) -> int:

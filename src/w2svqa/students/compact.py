@@ -5,7 +5,7 @@ views (7, 128, 128, 3) uint8                       one second of video, from vie
   -> luma, local contrast, two chroma planes        (7, 4, 128, 128)
   -> seven convolutions, one trunk for all views     (7, 96, 8, 8)
   -> mean and deviation over positions               (7, 192)
-  -> [mean over details, deviation, the whole view]  (576) -+
+  -> [mean over details, the whole view]             (384) -+
 motion (64, 32, 32) uint8, the first `count` of them real   |-> token (64)
   -> [frame, change from the last, change to the next]      |
   -> three convolutions, mean and maximum over positions    |
@@ -178,7 +178,7 @@ class Encoder(nn.Module):
             Residual(last),
         )
         self.motion = Motion() if config.motion else None
-        seen = 6 * last + (Motion.WIDTH if config.motion else 0)
+        seen = 4 * last + (Motion.WIDTH if config.motion else 0)
         self.head = nn.Sequential(nn.LayerNorm(seen), nn.Linear(seen, config.token))
 
     def forward(self, views: Tensor, motion: Tensor, count: Tensor) -> Tensor:
@@ -204,10 +204,8 @@ class Encoder(nn.Module):
         mean = features.mean(dim=(2, 3))
         deviation = ((features - mean[:, :, None, None]) ** 2).mean(dim=(2, 3)).add(1e-6).sqrt()
         pooled = torch.cat([mean, deviation], dim=1).reshape(seconds, -1, 2 * features.shape[1])
-        details = pooled[:, :-1]
-        middle = details.mean(dim=1)
-        spread = ((details - middle[:, None]) ** 2).mean(dim=1).add(1e-6).sqrt()
-        return torch.cat([middle, spread, pooled[:, -1]], dim=1)
+        # no deviation over details: it would tell how many there are, which differs between training and scoring
+        return torch.cat([pooled[:, :-1].mean(dim=1), pooled[:, -1]], dim=1)
 
 
 class Comparator(nn.Module):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from w2svqa.core.random import generator
 from w2svqa.core.rows import ScoreRow, VersionRow
+from w2svqa.core.statistics import spearman
 
 LEAST_STEPS = 3
 """Steps of a ladder, the untouched source among them, below which its order is chance."""
@@ -146,21 +147,6 @@ def admit(
     )
 
 
-def spearman(first: Floats, second: Floats) -> float:
-    """Return the correlation of the ranks of two float64 ``(n,)``, -1 to 1; ties share their mean rank.
-
-    0 where either is constant: it orders nothing then.
-
-    Example:
-        >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([10.0, 30.0, 20.0]))
-        0.5
-    """
-    one, other = (_ranks(values) for values in (first, second))
-    one, other = one - one.mean(), other - other.mean()
-    size = math.sqrt(float(one @ one) * float(other @ other))
-    return float(one @ other) / size if size else 0.0
-
-
 def _test(
     scores: Sequence[ScoreRow],
     known: Mapping[str, VersionRow],
@@ -211,7 +197,7 @@ def _table(ladders: Mapping[tuple[str, str], list[tuple[int, float]]], kinds: tu
         if kind in kinds and len(steps) >= LEAST_STEPS:
             level, goodness = np.array(steps, dtype=np.float64).T
             orders.setdefault(clip, [math.nan] * len(kinds))[kinds.index(kind)] = -spearman(level, goodness)
-    return np.array(list(orders.values()), dtype=np.float64).reshape(-1, len(kinds))
+    return np.array(list(orders.values()), dtype=np.float64).reshape(len(orders), len(kinds))
 
 
 def _interval(table: Floats, resamples: int, random: np.random.Generator) -> tuple[float, float]:
@@ -237,12 +223,6 @@ def _reason(figures: Sequence[KindFigure], mean: float | None, config: Admission
     if worst.spearman is None or worst.spearman < config.worst_floor:
         return f"{worst.kind} has {_shown(worst.spearman)}, the floor of the worst kind is {config.worst_floor:g}"
     return ""
-
-
-def _ranks(values: Floats) -> Floats:
-    ordered = np.sort(values)
-    below, up_to = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
-    return (below + up_to + 1) / 2
 
 
 def _shown(value: float | None) -> str:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import W2SVQAError
 from w2svqa.core.extras import require
 from w2svqa.core.rows import ScoreRow, VersionRow
-from w2svqa.teachers.admission import spearman
+from w2svqa.core.statistics import spearman
 
 SCALE = (0.0, 100.0)
 """Least and greatest value of the common scale."""

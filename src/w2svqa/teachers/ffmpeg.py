@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterable
 from functools import cache
 from typing import IO
 
-from w2svqa.core.errors import W2SVQAError
+from w2svqa.core.errors import UnwritableError, W2SVQAError
 from w2svqa.core.extras import require
 
 _QUIET = ("-hide_banner", "-nostdin", "-loglevel", "error")
 _CLOSING_SECONDS = 300.0  # to work off what is still buffered once everything is written: at most a few frames
 _SHOWN_CHARACTERS = 300
+_OTHER_VERSION = "try another version of imageio-ffmpeg"
 _OTHER_BINARY = "install an FFmpeg with it and name its path in IMAGEIO_FFMPEG_EXE"
 
 
@@ -63,6 +66,7 @@ def pipe_to_ffmpeg(executable: str, arguments: list[str], parts: Iterable[bytes]
         folder: the working folder, where relative names lie.
 
     Raises:
+        UnwritableError: the disk it writes to is full.
         W2SVQAError: it could not be started or failed; the message holds its last words.
     """
     with tempfile.TemporaryFile() as complaints:
@@ -82,7 +86,9 @@ def pipe_to_ffmpeg(executable: str, arguments: list[str], parts: Iterable[bytes]
             _feed(process, parts)
             code = process.wait(_CLOSING_SECONDS)
         except subprocess.TimeoutExpired:
-            raise W2SVQAError(f"FFmpeg hangs, ended after {_CLOSING_SECONDS:.0f} s", path=executable) from None
+            raise W2SVQAError(
+                f"FFmpeg hangs, ended after {_CLOSING_SECONDS:.0f} s", path=executable, remedy=_OTHER_VERSION
+            ) from None
         finally:
             _end(process)
         if code != 0:
@@ -116,7 +122,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _failure(executable: str, code: int, complaints: IO[bytes]) -> W2SVQAError:
     complaints.seek(0)
     words = " ".join(complaints.read().decode("utf-8", "replace").split())[-_SHOWN_CHARACTERS:]
+    if os.strerror(errno.ENOSPC) in words:
+        return UnwritableError(f"FFmpeg has no room: {words}", remedy="free space for temporary files, or set TMPDIR")
     how = f"was ended by signal {-code}" if code < 0 else f"failed with status {code}"
-    return W2SVQAError(
-        f"FFmpeg {how}: {words or 'it says nothing'}", path=executable, remedy="try another version of imageio-ffmpeg"
-    )
+    return W2SVQAError(f"FFmpeg {how}: {words or 'it says nothing'}", path=executable, remedy=_OTHER_VERSION)

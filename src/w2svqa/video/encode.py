@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import MediaError, StoreError, StrPath
+from w2svqa.core.errors import MediaError, StoreError, StrPath, UnwritableError
 from w2svqa.video.colour import HD_LINES, matrix_of, range_of
 from w2svqa.video.facts import frame_rate
 from w2svqa.video.orient import display_matrix
@@ -287,7 +287,9 @@ class VideoWriter:
             yield
         except (av.error.FFmpegError, UnknownCodecError, OSError, ValueError, TypeError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise StoreError(
+            # what an encoder refuses is about this video; what the system refuses is about the place
+            is_of_system = isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError)
+            raise (UnwritableError if is_of_system else StoreError)(
                 f"cannot be written: {reason}",
                 path=self._path,
                 remedy="check the folder, the free space, the suffix and the codec",
