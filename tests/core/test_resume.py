@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from w2svqa.core.errors import MediaError, StoreError, UnwritableError
+from w2svqa.core.errors import MediaError, StoreError
 from w2svqa.core.journal import Journal
 from w2svqa.core.resume import Kept, map_resumed
 
@@ -134,27 +134,6 @@ def test_a_result_that_no_longer_answers_its_item_is_made_anew_and_kept(tmp_path
         made, _ = map_resumed(work, [1, 2, 3], kept, workers=1, progress=quiet)
         assert work.asked == expected
         assert made == {"key 1": -1, "key 2": 4, "key 3": -3}
-
-
-def test_a_result_that_no_longer_holds_is_not_returned_when_it_cannot_be_made_anew(tmp_path: Path) -> None:
-    map_resumed(lambda number: -number, [1, 2], kept_in(tmp_path), workers=1, progress=quiet)
-    kept = replace(kept_in(tmp_path), holds=lambda number, result: result == number * number)
-    made, failed = map_resumed(Squares(refused={2}), [1, 2], kept, workers=1, progress=quiet)
-    assert made == keys(1)
-    assert list(failed) == ["key 2"]
-
-
-def test_a_full_disk_is_no_fault_of_an_item_and_ends_the_map(tmp_path: Path) -> None:
-    def work(number: int) -> int:
-        if number == 2:
-            raise UnwritableError("cannot be written", path="crops.npz", remedy="free some space")
-        return number * number
-
-    with pytest.raises(UnwritableError, match=r"crops\.npz"):
-        map_resumed(work, [1, 2, 3], kept_in(tmp_path), workers=1, progress=quiet)
-    again = Squares()
-    assert map_resumed(again, [1, 2, 3], kept_in(tmp_path), workers=1, progress=quiet) == (keys(1, 2, 3), {})
-    assert again.asked == [2, 3]
 
 
 def test_progress_counts_what_was_there_and_what_failed(tmp_path: Path) -> None:
