@@ -11,6 +11,7 @@ frames, to try it; --data is accepted and ignored. Needs the extra "plot". The l
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import tempfile
 import time
@@ -122,7 +123,7 @@ def draw(rows: Sequence[tuple[Simulator, Sequence[Cell]]]) -> Figure:
 def main() -> None:
     """Draw the sheet and say what it took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=OUTPUT, metavar="PNG")
+    parser.add_argument("--output", type=Path, metavar="PNG", help="default: that of docs/; none with --small")
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--data", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -136,10 +137,13 @@ def main() -> None:
         write_lossless(scene, frames, fps=30)
         simulators = list(chain(SIMULATORS.values(), UNSEEN_CODECS.values()))
         rows = [(simulator, cells_of(simulator, frames, scene, folder)) for simulator in simulators]
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    draw(rows).savefig(options.output, dpi=_DPI, facecolor=_PAPER, pil_kwargs={"optimize": True})
-    size = options.output.stat().st_size
-    print(f"{len(rows)} kinds in {time.perf_counter() - begin:.1f} s, {size / 1000:.0f} KB: {options.output}")
+    picture = io.BytesIO()
+    draw(rows).savefig(picture, format="png", dpi=_DPI, facecolor=_PAPER, pil_kwargs={"optimize": True})
+    size, output = picture.tell(), options.output or (None if options.small else OUTPUT)
+    if output is not None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_bytes(picture.getvalue())
+    print(f"{len(rows)} kinds in {time.perf_counter() - begin:.1f} s, {size / 1000:.0f} KB: {output or 'not written'}")
     print(json.dumps({"kinds": len(rows), "kilobytes": round(size / 1000)}))
 
 

@@ -263,8 +263,10 @@ def _label(run: _Run, clips: Sequence[ClipRow], versions: Sequence[VersionRow]) 
     present = {row.clip_id for row in versions}
     pool = [clip for clip in clips if clip.split == "train" and clip.clip_id in present]
     inputs = {"versions": config_hash([row.version_id for row in versions]), **teacher_versions(config)}
-    scores: list[ScoreRow] = []
-    if not is_complete(folder, fingerprint("labels", config, inputs, seed=seed)):
+    if is_complete(folder, fingerprint("labels", config, inputs, seed=seed)):
+        scores = read_artifact(folder, ScoreRow, kind="labels").rows
+        judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
+    else:
         scores, failed = _label_missing(run, pool, folder, fingerprint("labels", config, seed=seed))
         judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
         write_artifact(
@@ -278,8 +280,6 @@ def _label(run: _Run, clips: Sequence[ClipRow], versions: Sequence[VersionRow]) 
             extra={"failed": failed, **judged.facts},
         )
         _tell_failed(run, "label", len(pool), failed)
-    scores = read_artifact(folder, ScoreRow, kind="labels").rows
-    judged = judge_teachers(scores, versions, config, kinds=kinds, seed=seed)
     for line in judged.lines:
         run.progress("label", len(pool), len(pool), line)
     return judged

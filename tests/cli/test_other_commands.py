@@ -10,8 +10,9 @@ from running import Run, WriteClip
 
 from w2svqa import __version__
 from w2svqa.cli import demo as demo_module
-from w2svqa.cli.demo import Rung, order, spearman
+from w2svqa.cli.demo import Rung, order
 from w2svqa.core.records import Score
+from w2svqa.core.statistics import spearman
 
 
 def test_version(run: Run) -> None:

@@ -7,32 +7,13 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pair_versions import KINDS, UNTOUCHED, version
 
 from w2svqa.core.levels import BETTER, INFERIOR, SIMILAR, SUPERIOR, WORSE, opposite
 from w2svqa.core.rows import PairRow, Split, VersionRow
 from w2svqa.stages.pair import PairConfig, make_pairs, severity_level
 
-KINDS = {"blur": 5, "noise": 5, "h264": 4}
 SPLITS: tuple[Split, ...] = ("train", "anchor", "calibration")
-UNTOUCHED = "none"
-
-
-def version(clip: str, kind: str, level: int, *, primary: bool = True, split: Split = "train") -> VersionRow:
-    return VersionRow(
-        version_id=f"{clip}-{kind}-{level}",
-        clip_id=clip,
-        kind=kind,
-        level=level,
-        severity=level / KINDS[kind] if level else 0.0,
-        primary=primary,
-        split=split,
-        is_still=False,
-        vmaf=None,
-        views=f"crops/{clip}.npz",
-        row=0,
-        stored=level == 0,
-        seconds=2,
-    )
 
 
 def clip_versions(

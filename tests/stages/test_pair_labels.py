@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pair_versions import KINDS, UNTOUCHED, version
 
 from w2svqa.core.levels import BETTER, INFERIOR, SIMILAR, SUPERIOR, WORSE, opposite
 from w2svqa.core.rows import PairRow, Split, VersionRow
@@ -18,39 +19,9 @@ from w2svqa.stages.groups import Deck, Measured, groups_needed, ranked_groups, v
 from w2svqa.stages.pair import VMAF_NEAR, PairConfig, make_pairs, uncertain_level
 from w2svqa.teachers.calibration import PseudoLabel
 
-KINDS = {"blur": 5, "noise": 5, "h264": 4}
-UNTOUCHED = "none"
-
 NO_PAIRS = PairConfig(same_per_clip=0, cross_per_primary=0, peers_per_version=0, vmaf_per_version=0, teacher_per_clip=0)
 
 seeds = st.integers(0, 5)
-
-
-def version(
-    clip: str,
-    kind: str,
-    level: int,
-    *,
-    primary: bool = True,
-    split: Split = "train",
-    is_still: bool = False,
-    vmaf: float | None = None,
-) -> VersionRow:
-    return VersionRow(
-        version_id=f"{clip}-{kind}-{level}",
-        clip_id=clip,
-        kind=kind,
-        level=level,
-        severity=level / KINDS[kind] if level else 0.0,
-        primary=primary,
-        split=split,
-        is_still=is_still,
-        vmaf=vmaf,
-        views=f"crops/{clip}.npz",
-        row=0,
-        stored=level == 0,
-        seconds=2,
-    )
 
 
 def pair_key(pair: PairRow) -> frozenset[str]:

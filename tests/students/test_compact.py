@@ -14,7 +14,7 @@ from w2svqa.core.levels import LEVELS
 from w2svqa.core.records import Chunk, ClipSpec
 from w2svqa.students import onnx_export
 from w2svqa.students.compact import CompactConfig, CompactModel, Motion, Planes
-from w2svqa.students.looks import Looks, looks_of
+from w2svqa.students.looks import Looks, look_at
 from w2svqa.students.runtime import ENCODER, CompactStudent, DiagnosisScale
 from w2svqa.students.views import MOTION_FRAMES, MOTION_SIZE, MOTION_SPEC, VIEW_SIZE, VIEWS
 
@@ -166,7 +166,8 @@ def test_chunks_and_their_looks_have_the_same_tokens(student: CompactStudent) ->
     frames = np.random.default_rng(6).integers(0, 256, (90, *MOTION_SIZE), dtype=np.uint8)
     chunks = [chunk_of(PICTURE, frames[:count]) for count in (0, 2, 30, 90)]
     tokens = student.encode(chunks)
-    assert (tokens == np.concatenate([student.encode_looks(looks) for looks in looks_of(chunks)])).all()
+    looks = [look_at([chunk.key_frame], [chunk.motion]) for chunk in chunks]
+    assert (tokens == np.concatenate([student.encode_looks(each) for each in looks])).all()
     assert (tokens[0] == tokens[1]).all()
     assert (tokens[1] != tokens[2]).any()
 

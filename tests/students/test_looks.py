@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import StoreError
-from w2svqa.students.looks import Looks, load_looks, look_at, looks_of, save_looks
+from w2svqa.students.looks import Looks, load_looks, look_at, save_looks
 from w2svqa.students.views import MOTION_FRAMES, MOTION_SIZE, MOTION_SPEC, VIEW_SIZE, VIEWS, make_views
 from w2svqa.video.decode import open_clip
 from w2svqa.video.scene import write_scene
@@ -64,7 +64,7 @@ def test_looks_of_a_decoded_video_are_those_of_its_seconds(tmp_path: Path) -> No
     write_scene(path, height=48, width=64, seconds=2, fps=5)
     with open_clip(path, MOTION_SPEC) as clip:
         chunks = list(clip.chunks())
-    seen = list(looks_of(chunks))
+    seen = [look_at([chunk.key_frame], [chunk.motion]) for chunk in chunks]
     together = look_at([chunk.key_frame for chunk in chunks], [chunk.motion for chunk in chunks])
     assert [looks.counts.tolist() for looks in seen] == [[5], [5]]
     assert all(equal(looks, together[index : index + 1]) for index, looks in enumerate(seen))

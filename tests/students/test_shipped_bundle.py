@@ -12,28 +12,22 @@ from w2svqa.students.bundle import SHIPPED, bundle_folder, check_files, load_bun
 
 SHIPPED_FOLDER = bundle_folder()
 
-shipped = pytest.mark.skipif(not SHIPPED_FOLDER.is_dir(), reason="the shipped student is not there yet")
 
-
-@shipped
 def test_the_shipped_student_loads_by_name_and_by_default() -> None:
     assert load_bundle().folder == load_bundle(SHIPPED[0]).folder == SHIPPED_FOLDER
     assert len(load_bundle().anchors) == len(load_bundle().preferences) == len(load_bundle().card["anchors"])
 
 
-@shipped
 def test_the_shipped_student_is_small() -> None:
     assert sum(path.stat().st_size for path in SHIPPED_FOLDER.iterdir()) < 10_000_000
 
 
-@shipped
 def test_the_shipped_scale_is_valid_and_its_anchors_rise() -> None:
     scale = Scale.from_dict(read_card(SHIPPED_FOLDER)["scale"])
     assert list(scale.anchor_positions) == sorted(scale.anchor_positions)
     assert scale.form == "anchored"
 
 
-@shipped
 def test_the_shipped_student_comes_of_allowed_licences_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("W2SVQA_DATA", "not looked into")
     allowed = set(load_config(ROOT / "configs" / "compact.yaml", RunConfig).ingest.license_allow)
@@ -47,7 +41,6 @@ def test_the_shipped_student_comes_of_allowed_licences_only(monkeypatch: pytest.
     }
 
 
-@shipped
 def test_the_shipped_figures_have_their_number() -> None:
     card = read_card(SHIPPED_FOLDER)
     check_files(SHIPPED_FOLDER, card)
@@ -59,7 +52,6 @@ def test_the_shipped_figures_have_their_number() -> None:
     assert set(figures["within"]) == set(card["kinds"])
 
 
-@shipped
 def test_the_shipped_files_know_nothing_of_the_machine() -> None:
     assert {path.name: foreign_paths(path) for path in SHIPPED_FOLDER.iterdir()} == {
         path.name: [] for path in SHIPPED_FOLDER.iterdir()

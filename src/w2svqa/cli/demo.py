@@ -16,8 +16,6 @@ from w2svqa.cli import exits
 from w2svqa.core.errors import StoreError
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from rich.table import Table
 
     from w2svqa.core.records import Score
@@ -109,6 +107,8 @@ def order(rungs: Sequence[Rung], scores: Sequence[Score]) -> dict[str, float]:
 
     Unclipped scores are ranked, so that levels beyond the ends of the scale still differ.
     """
+    from w2svqa.core.statistics import spearman
+
     raw = [score.raw if score.raw is not None else score.value or 0.0 for score in scores]
     clean = [value for rung, value in zip(rungs, raw, strict=True) if rung.kind == _CLEAN]
     found: dict[str, float] = {}
@@ -117,37 +117,6 @@ def order(rungs: Sequence[Rung], scores: Sequence[Score]) -> dict[str, float]:
         levels, values = zip(*ladder, strict=True)
         found[kind] = spearman([0] * len(clean) + list(levels), clean + list(values))
     return found
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Return Spearman's rank correlation, ties at their mean rank; 0 where one side is constant.
-
-    Raises:
-        ValueError: the lengths differ.
-
-    Source: definition: Pearson's correlation of the ranks.
-
-    Example:
-        >>> spearman([0, 1, 2, 3], [9.0, 7.0, 5.0, 1.0])
-        -1.0
-    """
-    import numpy as np
-
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} values cannot be paired")
-    left, right = (_ranks(values) - (len(values) - 1) / 2 for values in (first, second))
-    size = float(np.sqrt((left @ left) * (right @ right)))
-    return float(left @ right) / size if size > 0 else 0.0
-
-
-def _ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """Ranks from 0; equal values share their mean rank."""
-    import numpy as np
-
-    array = np.asarray(values, dtype=np.float64)
-    below = (array[:, None] > array[None, :]).sum(axis=1)
-    equal = (array[:, None] == array[None, :]).sum(axis=1)
-    return np.asarray(below + (equal - 1) / 2, dtype=np.float64)
 
 
 def ladder_table(rungs: Sequence[Rung], scores: Sequence[Score], *, ascii_only: bool = False) -> Table:

@@ -23,10 +23,9 @@ from w2svqa.core.config import to_mapping
 from w2svqa.core.errors import InputError
 from w2svqa.core.protocols import Teacher
 from w2svqa.core.random import generator
-from w2svqa.core.records import Chunk
 from w2svqa.core.rows import ClipRow, ScoreRow, VersionRow
 from w2svqa.distort import SIMULATORS
-from w2svqa.stages.versions import VMAF_KINDS, Source, make_versions
+from w2svqa.stages.versions import VMAF_KINDS, Source, chunks_of, make_versions
 from w2svqa.teachers.admission import Admission, AdmissionConfig, admit
 from w2svqa.teachers.calibration import Calibration, PseudoLabel, calibrate_teachers, pseudo_labels
 from w2svqa.teachers.registry import load_teacher
@@ -276,13 +275,8 @@ def _versions(clip: ClipRow, seconds: int, kinds: tuple[str, ...], seed: int) ->
 
 def _score(teacher: Teacher, frames: Frames) -> float | str:
     """Return the score, or why there is none."""
-    nothing = np.zeros((0, 0, 0), np.uint8)
-    chunks = [
-        Chunk(index=index, start=float(index), key_frame=frame, motion=nothing, motion_times=np.zeros(0))
-        for index, frame in enumerate(frames)
-    ]
     try:
-        value = teacher.score(chunks)
+        value = teacher.score(chunks_of(frames))
     except InputError as error:
         return error.without_path
     return value if math.isfinite(value) else f"the score is {value}"

@@ -17,20 +17,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from w2svqa.core.config import from_mapping
 from w2svqa.core.errors import InputError, StoreError, UnwritableError
 from w2svqa.core.executor import Executor, SerialExecutor
 from w2svqa.core.files import hold
 from w2svqa.core.journal import Journal
 from w2svqa.core.protocols import Teacher
-from w2svqa.core.records import Chunk
 from w2svqa.core.rows import ScoreRow
 from w2svqa.core.store import fingerprint, read_artifact, write_artifact
 from w2svqa.distort import SIMULATORS, UNSEEN_CODECS, Simulator, simulator
 from w2svqa.stages.ladder_manifest import SEED, LadderClip
-from w2svqa.stages.versions import Source, Version, make_versions
+from w2svqa.stages.versions import Source, Version, chunks_of, make_versions
 from w2svqa.students.looks import Looks, load_looks, look_at, save_looks
 from w2svqa.teachers.registry import load_teacher
 
@@ -314,7 +311,7 @@ def _keep(version: Version, task: _Task) -> _Kept:
     scores, problems = [], []
     for name, parameters in task.teachers:
         try:
-            value = _teacher(name, parameters).score(_chunks(version))
+            value = _teacher(name, parameters).score(chunks_of(version.key_frames))
             version_id = f"{clip_id}-{version.kind}-{version.level}"
             scores.append(ScoreRow(version_id=version_id, clip_id=clip_id, teacher=name, value=value))
         except InputError as error:
@@ -328,12 +325,6 @@ def _keep(version: Version, task: _Task) -> _Kept:
         scores=tuple(scores),
         problems=tuple(problems),
     )
-
-
-def _chunks(version: Version) -> Iterator[Chunk]:
-    for index, (frame, motion) in enumerate(zip(version.key_frames, version.motion, strict=True)):
-        times = np.full(len(motion), float(index))
-        yield Chunk(index=index, start=float(index), key_frame=frame, motion=motion, motion_times=times)
 
 
 @lru_cache(maxsize=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from w2svqa.core.errors import StoreError
 from w2svqa.core.files import atomic_write
-from w2svqa.core.records import Chunk
 from w2svqa.students.views import make_motion, make_views
 
 _PARTS = ("views", "motion", "counts")
@@ -58,12 +57,6 @@ def look_at(key_frames: Sequence[NDArray[np.uint8]], motion: Sequence[NDArray[np
         motion=np.stack(tracks),
         counts=np.array(counts, dtype=np.int64),
     )
-
-
-def looks_of(chunks: Iterable[Chunk]) -> Iterable[Looks]:
-    """Yield the looks of each second of a decoded video, one by one."""
-    for chunk in chunks:
-        yield look_at([chunk.key_frame], [chunk.motion])
 
 
 def save_looks(stem: Path, versions: Sequence[Looks]) -> None:
