@@ -1,7 +1,7 @@
 """What each ingredient of the compact student gives: the same small training without it, on contents it never saw.
 
 Usage: python benchmarks/ablation.py --run runs/compact-2 [--data DIR] [--manifest tuning|final] [--cache DIR]
-       [--steps N] [--seeds N] [--arms NAME ...] [--small]
+       [--steps N] [--seeds N] [--threads N] [--arms NAME ...] [--small]
 
 The run folder is one that `w2svqa run configs/compact.yaml` has finished: its clips, crop cache and labels are used
 again, pairs are drawn anew for each arm. Every arm is trained with each seed, with a smaller network and few steps, so
@@ -9,7 +9,7 @@ its figures lie below those of the shipped student and are to be compared with e
 some kind of pair holds that many groups less, and what the teachers say is calibrated on all clips in every arm.
 
 benchmarks/ladder.py makes the items first. Trainings are kept in RUN/ablation, apart for each configuration; killed, it
-goes on where it stopped. Faster with OPENBLAS_NUM_THREADS=1. --small is a dozen steps of two arms, whose figures mean
+goes on where it stopped, and calls with some --arms each may run side by side before one prints all. Faster with OPENBLAS_NUM_THREADS=1. --small is a dozen steps of two arms, whose figures mean
 nothing. The last line is JSON.
 """
 
@@ -141,6 +141,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=cache, help="where benchmarks/ladder.py keeps its items")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of a training")
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="NAME")
     parser.add_argument("--small", action="store_true", help="a dozen steps of two arms")
     options = parser.parse_args()

@@ -90,8 +90,11 @@ def test_impossible_latents_are_refused() -> None:
         SCALE.score([0.0, 1.0], [0.1])
 
 
-def test_scale_is_two_means() -> None:
-    assert fit_scale([-3.0, -1.0], [0.5, 1.5, 1.0]) == (-2.0, 1.0)
+def test_one_in_twenty_lies_beyond_either_end_of_the_scale() -> None:
+    worst, clean = np.linspace(-3, 0, 201), np.linspace(-1, 2, 201)
+    zero, hundred = fit_scale(worst, clean)
+    assert (worst < zero).mean() == pytest.approx(0.05, abs=0.005)
+    assert (clean > hundred).mean() == pytest.approx(0.05, abs=0.005)
     with pytest.raises(ValueError, match="no better"):
         fit_scale([1.0], [1.0])
     with pytest.raises(ValueError, match="must be there"):

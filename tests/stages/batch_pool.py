@@ -119,7 +119,7 @@ def crops_of(clip: str) -> Crops:
     renditions = []
     for index in range(3):
         details = [picture(number, index) for number in range(CODEC_DETAILS if index else DETAILS)]
-        whole, frames = picture(WHOLE, index), 0 if clip == "photo" else FRAMES
+        whole, frames = picture(WHOLE, index)[:VIEW_SIZE, :VIEW_SIZE], 0 if clip == "photo" else FRAMES
         renditions.append(Rendition(details=np.stack(details), whole=whole, motion=track(frames)))
     return Crops(size=SIZE, renditions=tuple(renditions))
 
@@ -154,16 +154,19 @@ class Look:
 def look(views: NDArray[np.uint8]) -> Look:
     """Read the look off the views of a stored version."""
     seen = set()
-    for view in views:
+    for view in views[:-1]:
         flipped = bool(view[0, 0, 1] > view[0, -1, 1])
         seen.add((int(view[0, 0, 0]), int(view[0, :, 1].min()), flipped))
-    assert len(seen) == 1  # one shift and flip for all views of a version
+    whole = (int(views[-1, 0, 0, 0]), int(views[-1, 0, :, 1].min()), bool(views[-1, 0, 0, 1] > views[-1, 0, -1, 1]))
+    assert len(seen) == 1  # one shift and flip for all details of a version
+    assert whole == (0, 0, next(iter(seen))[2])  # the whole picture is flipped, never shifted
     return Look(*seen.pop(), tuple(int(view[0, 0, 2]) % 10 for view in views))
 
 
-def shown(pictures: NDArray[np.uint8], how: Look) -> NDArray[np.uint8]:
-    cut = pictures[:, how.top : how.top + VIEW_SIZE, how.left : how.left + VIEW_SIZE]
-    return cut[:, :, ::-1] if how.flipped else cut
+def shown(details: Sequence[NDArray[np.uint8]], whole: NDArray[np.uint8], how: Look) -> NDArray[np.uint8]:
+    cut = [detail[how.top : how.top + VIEW_SIZE, how.left : how.left + VIEW_SIZE] for detail in details]
+    views = np.stack([*cut, whole])
+    return views[:, :, ::-1] if how.flipped else views
 
 
 def stored_row(batch: Batch, name: str) -> int:

@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def equal(one: Batch, other: Batch) -> bool:
-    arrays = ("views", "motion", "counts", "kinds", "severities", "first", "second", "levels")
+    arrays = ("views", "motion", "counts", "kinds", "severities", "first", "second", "levels", "weights")
     same = all(np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in arrays[4:5])
     return same and all(np.array_equal(getattr(one, name), getattr(other, name)) for name in (*arrays[:4], *arrays[5:]))
 
@@ -80,6 +80,15 @@ def test_versions_of_a_group_are_encoded_once(folder: Path, mixtures: int) -> No
     assert len(batch.levels) == 3
     several = make(folder, pairs, severity_groups=4, mixtures=mixtures).at(0)
     assert len(several.levels) == len(several.views) == 12
+
+
+def test_groups_count_alike_however_many_pairs_they_have(folder: Path) -> None:
+    batch = make(folder, ALL, severity_groups=1, same_groups=1, cross_groups=1).at(0)
+    assert batch.weights.dtype == np.float32
+    groups = [set(batch.weights[:3].tolist()), set(batch.weights[3:-1].tolist()), set(batch.weights[-1:].tolist())]
+    assert all(len(values) == 1 for values in groups)
+    assert batch.weights.sum() == pytest.approx(3)
+    assert batch.weights[0] == pytest.approx(1 / 3)
 
 
 def test_pairs_point_at_their_versions_with_the_right_level(folder: Path) -> None:

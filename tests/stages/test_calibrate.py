@@ -106,7 +106,7 @@ def test_a_perfect_diagnosis_is_found_to_be_one(calibrated: tuple[Seeing, Calibr
     assert found["none_rate"] == 1
     assert found["calibration_error"] < 0.01
     # the half that measures has four of the eight contents, of which three are primaries
-    assert (found["clean"], found["severe"], found["versions"]) == (3, 3 * 3 * 2, 3 * 11)
+    assert (found["clean"], found["distorted"]) == (3, 3 * 3 * 2)
 
 
 def test_figures_are_per_kind(calibrated: tuple[Seeing, Calibrated]) -> None:

@@ -79,10 +79,10 @@ def test_figures_name_what_was_recognised() -> None:
     kinds = np.array([0, 0, 1, 1, 2, 2])
     guessed = np.array([0, 1, 1, 0, 2, 1])
     probabilities = np.where(np.eye(3)[guessed] == 1, 0.8, 0.1)
-    found = diagnosis_figures(probabilities, kinds, np.array([0, 0, 0, 4, 2, 0]), ("blur", "noise"))
-    assert found["top1"] == {"blur": 1.0, "noise": 0.5}
-    assert (found["top1_mean"], found["none_rate"]) == (0.75, 0.5)
-    assert (found["severe"], found["clean"], found["versions"]) == (3, 2, 6)
+    found = diagnosis_figures(probabilities, kinds, ("blur", "noise"))
+    assert found["top1"] == {"blur": 0.5, "noise": 0.5}
+    assert (found["top1_mean"], found["none_rate"]) == (0.5, 0.5)
+    assert (found["distorted"], found["clean"]) == (4, 2)
     assert found["calibration_error"] == pytest.approx(0.3)
 
 

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from w2svqa.core.errors import MediaError, StoreError
+from w2svqa.core.random import generator
 from w2svqa.core.rows import ClipRow, Split, VersionRow
 from w2svqa.distort import SIMULATORS
 from w2svqa.stages.distort import DistortConfig, cache_size, crop_files, distort_clip
 from w2svqa.stages.versions import Source, Version, make_versions
 from w2svqa.students.crops import MARGIN, Rendition, read_crops
 from w2svqa.students.looks import load_looks, look_at
-from w2svqa.students.views import MOTION_SIZE, VIEWS, make_views
+from w2svqa.students.views import MOTION_SIZE, VIEWS, make_details, make_whole
 from w2svqa.video.scene import scene_frames, write_scene
 
 SIZE = (80, 112)
@@ -64,7 +65,8 @@ def made(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Ve
 
 def versions_of(scene: Path, seconds: int) -> dict[tuple[str, int], Version]:
     source = Source(path=str(scene), is_still=False, seconds=seconds)
-    versions = make_versions(source, [SIMULATORS[kind] for kind in KINDS], seed=0)
+    seed = int(generator(0, "versions", ID).integers(1 << 30))
+    versions = make_versions(source, [SIMULATORS[kind] for kind in KINDS], seed=seed)
     return {(version.kind, version.level): version for version in versions}
 
 
@@ -108,17 +110,18 @@ def test_crops_are_the_last_of_the_seconds_and_details_are_those_of_the_frame(
         versions = versions_of(scene, seconds)
         if np.array_equal(versions["none", 0].motion[-1], crops.renditions[0].motion):
             break
-    clean = make_views(versions["none", 0].key_frames[-1], margin=MARGIN)
+    clean = make_details(versions["none", 0].key_frames[-1], margin=MARGIN)
     chosen = [
-        next(number for number, view in enumerate(clean[:-1]) if np.array_equal(view, detail))
+        next(number for number, view in enumerate(clean) if np.array_equal(view, detail))
         for detail in crops.renditions[0].details
     ]
     for row in rows:
         if row.stored:
             version = versions[row.kind, row.level]
-            views = make_views(version.key_frames[-1], margin=MARGIN)
-            details = chosen if row.kind == "none" else chosen[: CONFIG.codec_details]
-            wanted = Rendition(details=views[details], whole=views[-1], motion=version.motion[-1])
+            frame = version.key_frames[-1]
+            numbers = chosen if row.kind == "none" else chosen[: CONFIG.codec_details]
+            details = make_details(frame, margin=MARGIN)[numbers]
+            wanted = Rendition(details=details, whole=make_whole(frame), motion=version.motion[-1])
             assert same(crops.renditions[row.row], wanted)
 
 

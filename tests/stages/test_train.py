@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from w2svqa.core.errors import StoreError, W2SVQAError
 from w2svqa.core.rows import PairRow, VersionRow
@@ -29,7 +30,7 @@ from w2svqa.stages.train import (
 )
 from w2svqa.students.compact import CompactModel
 from w2svqa.students.crops import SIDE, Crops, Rendition, write_crops
-from w2svqa.students.views import MOTION_SIZE
+from w2svqa.students.views import MOTION_SIZE, VIEW_SIZE
 
 KINDS = ("noise",)
 LEVELS = 5
@@ -75,7 +76,8 @@ class Pool:
         for clip in ("a", "b"):
             pictures = np.broadcast_to(random.integers(90, 160, 3, dtype=np.uint8), (3, SIDE, SIDE, 3))
             motion = random.integers(90, 160, (5, *MOTION_SIZE), dtype=np.uint8)
-            rendition = Rendition(details=pictures[:2], whole=pictures[2], motion=motion)
+            whole = pictures[2, :VIEW_SIZE, :VIEW_SIZE]
+            rendition = Rendition(details=pictures[:2], whole=whole, motion=motion)
             write_crops(folder / "crops" / f"{clip}.npz", Crops(size=(288, 432), renditions=(rendition,)))
 
     def train(self, folder: Path, config: TrainConfig, progress: Progress = silent, seed: int = 0) -> CompactModel:
@@ -159,7 +161,7 @@ def test_the_model_comes_back_ready_to_score_and_the_folder_holds_nothing_else(
 
 def test_another_seed_gives_other_weights(pool: Pool, whole: tuple[CompactModel, Path], tmp_path: Path) -> None:
     model = pool.train(tmp_path, SHORT, seed=1)
-    name = "comparator.one_way.0.weight"
+    name = "comparator.quality.0.weight"
     assert not torch.equal(model.state_dict()[name], whole[0].state_dict()[name])
 
 
@@ -317,6 +319,20 @@ def test_with_motion_its_branch_learns(whole: tuple[CompactModel, Path]) -> None
     names = [name for name in fresh if name.startswith("encoder.motion") and name.endswith("weight")]
     assert names
     assert all(not torch.equal(trained[name], fresh[name]) for name in names)
+
+
+def test_a_version_counts_in_the_diagnosis_as_much_as_it_is_severe(pool: Pool) -> None:
+    config = BatchConfig(severity_groups=1, same_groups=0, cross_groups=0, peer_groups=0, details=1, mixtures=0)
+    batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=KINDS, config=config, seed=0).at(0)
+    model = build(SMALL, KINDS, seed=0)
+    tokens = torch.randn(len(batch.names), 8, generator=torch.Generator().manual_seed(0))
+    logits, severities = model.diagnosis(tokens)
+    each = functional.cross_entropy(logits, torch.from_numpy(batch.kinds), reduction="none")
+    weights = torch.tensor([1.0 if kind == 0 else float(row.max()) for kind, row in zip(batch.kinds, batch.severities, strict=True)])
+    assert len(set(weights.tolist())) > 2
+    squares = functional.mse_loss(severities, torch.from_numpy(batch.severities))
+    expected = (weights * each).sum() / weights.sum() + squares
+    assert float(module._diagnosis_loss(model, tokens, batch)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_a_batch_of_unknown_kinds_has_no_diagnosis_loss(pool: Pool) -> None:

@@ -1,5 +1,7 @@
 """The compact student in PyTorch: antisymmetry, planes, motion, and the ONNX twin."""
 
+import copy
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch.nn import functional
 
 from w2svqa.core.errors import BundleError
 from w2svqa.core.levels import LEVELS
@@ -60,6 +63,32 @@ def test_exchanging_the_videos_reverses_the_logits(model: CompactModel) -> None:
     first, second = torch.randn(2, 9, 12, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         assert torch.equal(model.comparator(first, second), model.comparator(second, first).flip(1))
+
+
+def test_which_is_better_is_told_by_quality_alone(model: CompactModel) -> None:
+    comparator = model.comparator
+    tokens = 3 * torch.randn(12, 12, generator=torch.Generator().manual_seed(4))
+    with torch.no_grad():
+        first, second = (tokens[torch.tensor(side)] for side in zip(*itertools.permutations(range(12), 2), strict=True))
+        levels = comparator(first, second).softmax(dim=1) @ torch.arange(5.0)
+        gap = (comparator.quality(second) - comparator.quality(first)).squeeze(1)
+    assert (torch.sign(levels - 2) == torch.sign(gap)).all()
+
+
+def test_a_difference_of_quality_says_more_between_near_videos(model: CompactModel) -> None:
+    comparator = copy.deepcopy(model.comparator)
+    first = torch.randn(1, 12, generator=torch.Generator().manual_seed(5))
+    second = first + 0.1
+    with torch.no_grad():
+        certain = []
+        for gain in (0.0, 0.1, 1000.0):  # of the distance of contents
+            comparator.content.weight.fill_(gain)
+            logits = comparator(first, second)[0]
+            certain.append(float((logits[4] - logits[0]).abs()))
+        far = functional.softplus(comparator.sharpness)[0]
+        gap = (comparator.quality(second) - comparator.quality(first)).abs()
+    assert certain[0] > certain[1] > certain[2] > 0
+    assert certain[2] == pytest.approx(float(16 * far * gap), rel=1e-5)  # four steps from end to end, gain four
 
 
 def test_a_video_against_itself_is_even(student: CompactStudent) -> None:

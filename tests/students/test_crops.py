@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import StoreError
 from w2svqa.students import crops as module
 from w2svqa.students.crops import MARGIN, SIDE, Crops, Rendition, read_crops, write_crops
-from w2svqa.students.views import MOTION_SIZE, make_views
+from w2svqa.students.views import MOTION_SIZE, VIEW_SIZE, make_details, make_whole
 
 
 def rendition(seed: int, *, details: int = 2, frames: int = 3, smooth: bool = False) -> Rendition:
@@ -28,7 +28,7 @@ def rendition(seed: int, *, details: int = 2, frames: int = 3, smooth: bool = Fa
             return np.full(shape, random.integers(256), np.uint8)
         return random.integers(0, 256, shape, dtype=np.uint8)
 
-    return Rendition(details=draw(details, SIDE, SIDE, 3), whole=draw(SIDE, SIDE, 3), motion=draw(frames, *MOTION_SIZE))
+    return Rendition(details=draw(details, SIDE, SIDE, 3), whole=draw(VIEW_SIZE, VIEW_SIZE, 3), motion=draw(frames, *MOTION_SIZE))
 
 
 def assert_same(one: Crops, other: Crops) -> None:
@@ -60,8 +60,8 @@ def test_the_round_trip_is_exact(
 @pytest.mark.parametrize("size", [(1, 1), (17, 23), (143, 301), (721, 1279)])
 def test_pictures_of_clips_of_any_size_come_back(tmp_path: Path, size: tuple[int, int]) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    views = make_views(frame, margin=MARGIN)
-    still = Rendition(details=views[:-1], whole=views[-1], motion=np.zeros((0, *MOTION_SIZE), np.uint8))
+    details = make_details(frame, margin=MARGIN)
+    still = Rendition(details=details, whole=make_whole(frame), motion=np.zeros((0, *MOTION_SIZE), np.uint8))
     crops = Crops(size=size, renditions=(still,))
     write_crops(tmp_path / "clip.npz", crops)
     assert_same(read_crops(tmp_path / "clip.npz"), crops)
@@ -72,7 +72,7 @@ def test_colours_keep_their_order_and_motion_its_extremes(tmp_path: Path) -> Non
     red[..., 0] = 255
     flicker = np.zeros((4, *MOTION_SIZE), np.uint8)
     flicker[::2] = 255
-    crops = Crops(size=(9, 9), renditions=(Rendition(details=red[None], whole=red, motion=flicker),))
+    crops = Crops(size=(9, 9), renditions=(Rendition(details=red[None], whole=red[:VIEW_SIZE, :VIEW_SIZE], motion=flicker),))
     write_crops(tmp_path / "clip.npz", crops)
     assert_same(read_crops(tmp_path / "clip.npz"), crops)
 

@@ -46,6 +46,16 @@ def test_loss_is_the_weighted_sum_of_cross_entropy_and_entropy() -> None:
     assert float(terms.total) == pytest.approx((1 - terms.weight) * label + terms.weight * entropy)
 
 
+def test_weights_count_pairs_as_repetitions_would() -> None:
+    random = torch.Generator().manual_seed(3)
+    logits, levels = torch.randn(3, 5, generator=random), torch.tensor([0, 3, 4])
+    repeated = torch.tensor([0, 1, 1, 1, 2, 2])
+    weighted = confidence_loss(logits, levels, 0.5, FREE, weights=torch.tensor([0.1, 0.3, 0.2]))
+    expected = confidence_loss(logits[repeated], levels[repeated], 0.5, FREE)
+    for name in ("total", "label", "confidence", "weight"):
+        assert float(getattr(weighted, name)) == pytest.approx(float(getattr(expected, name)), rel=1e-5)
+
+
 def test_without_confidence_it_is_the_cross_entropy() -> None:
     logits, levels = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)), torch.arange(7) % 5
     terms = confidence_loss(logits, levels, 0.9, ConfidenceConfig(enabled=False))

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from w2svqa.students.views import DETAIL_GRID, MOTION_FRAMES, MOTION_SIZE, VIEW_SIZE, VIEWS, make_motion, make_views
+from w2svqa.students.views import (
+    DETAIL_GRID,
+    MOTION_FRAMES,
+    MOTION_SIZE,
+    VIEW_SIZE,
+    VIEWS,
+    make_details,
+    make_motion,
+    make_views,
+    make_whole,
+)
 
 
 def frame(height: int, width: int) -> NDArray[np.uint8]:
@@ -19,9 +29,17 @@ def track(count: int) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (90, 130), (128, 128), (240, 320), (321, 641)])
 @pytest.mark.parametrize("margin", [0, 16])
 def test_shape_for_any_size(size: tuple[int, int], margin: int) -> None:
-    views = make_views(frame(*size), margin=margin)
-    assert views.shape == (VIEWS, VIEW_SIZE + margin, VIEW_SIZE + margin, 3)
-    assert views.dtype == np.uint8
+    picture, side = frame(*size), VIEW_SIZE + margin
+    views, details = make_views(picture), make_details(picture, margin=margin)
+    assert views.shape == (VIEWS, VIEW_SIZE, VIEW_SIZE, 3)
+    assert details.shape == (VIEWS - 1, side, side, 3)
+    assert views.dtype == details.dtype == np.uint8
+    assert (views[-1] == make_whole(picture)).all()
+
+
+def test_a_margin_lies_around_the_same_detail() -> None:
+    picture = frame(400, 600)
+    assert (make_details(picture, margin=16)[:, 8:-8, 8:-8] == make_views(picture)[:-1]).all()
 
 
 @pytest.mark.parametrize(("size", "grid"), [((400, 600), DETAIL_GRID), ((600, 400), DETAIL_GRID[::-1])])

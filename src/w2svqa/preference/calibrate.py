@@ -31,6 +31,7 @@ VOTE_WEIGHTS: Final = (2.0**-6, 2.0**13)
 """Range in which :func:`fit_vote_weight` searches; within it the gradient of ``place`` stays below 1e-8."""
 
 _BISECTIONS: Final = 40
+_BEYOND: Final = 0.05  # share of worst severities below 0, and of clean primaries above 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +104,10 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
 
 def fit_scale(latents_worst: ArrayLike, latents_clean: ArrayLike) -> tuple[float, float]:
-    """Return the latents of 0 and of 100: two means over the calibration contents.
+    """Return the latents of 0 and of 100 from those of calibration contents.
+
+    All but one in twenty of the worst severities lie above 0, all but one in twenty of the clean primaries below 100:
+    with means at the ends, half of each would be clipped, and clips that differ would show the same score.
 
     Args:
         latents_worst: ``(N,)``, of the simulators' worst severities.
@@ -119,15 +123,16 @@ def fit_scale(latents_worst: ArrayLike, latents_clean: ArrayLike) -> tuple[float
 
     Example:
         >>> fit_scale([-1.5, -0.5], [0.75, 1.25])
-        (-1.0, 1.0)
+        (-1.45, 1.225)
     """
     worst, clean = np.asarray(latents_worst, dtype=np.float64), np.asarray(latents_clean, dtype=np.float64)
     if not worst.size or not clean.size or not (np.isfinite(worst).all() and np.isfinite(clean).all()):
         raise ValueError("latents of worst severities and of clean primaries must be there, and finite")
-    zero, hundred = float(worst.mean()), float(clean.mean())
-    if hundred <= zero:
-        raise ValueError(f"clean primaries (mean latent {hundred:.3g}) are no better than the worst ({zero:.3g})")
-    return zero, hundred
+    if clean.mean() <= worst.mean():
+        raise ValueError(
+            f"clean primaries (mean latent {clean.mean():.3g}) are no better than the worst ({worst.mean():.3g})"
+        )
+    return float(np.quantile(worst, _BEYOND)), float(np.quantile(clean, 1 - _BEYOND))
 
 
 def fit_vote_weight(

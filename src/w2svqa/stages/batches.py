@@ -91,6 +91,8 @@ class Batch:
         first: int64 ``(P,)``, rows of ``views``.
         second: int64 ``(P,)``.
         levels: int64 ``(P,)``, 0 (inferior) to 4 (superior), of the second relative to the first.
+        weights: float32 ``(P,)``, what each pair counts: the pairs of a group share 1, for fifteen pairs of six
+            versions tell little more than six of four.
     """
 
     names: tuple[str, ...]
@@ -102,6 +104,7 @@ class Batch:
     first: NDArray[np.int64]
     second: NDArray[np.int64]
     levels: NDArray[np.int64]
+    weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +206,7 @@ class Batches:
             first=np.array(first, dtype=np.int64),
             second=np.array(second, dtype=np.int64),
             levels=np.array([pair.level for pair in pairs], dtype=np.int64),
+            weights=np.full(len(pairs), 1 / len(pairs), dtype=np.float32),
         )
 
     def _plan(self, pair: PairRow, rows: Sequence[VersionRow], random: np.random.Generator) -> _Plan:
@@ -222,7 +226,7 @@ class Batches:
     def _look(
         self, row: VersionRow, plan: _Plan, random: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Some details of a version and the whole picture, shifted within the margin; and its motion frames."""
+        """Some details of a version, shifted within the margin, and the whole picture; and its motion frames."""
         drawn = int(random.integers(1 << 30))
         look = np.random.Generator(np.random.PCG64(drawn if plan.common is None else plan.common))
         crops, rendition = self._rendition(row)
@@ -239,9 +243,9 @@ class Batches:
             shown = _distorted(shown, kind, level, crops.size, drawn if plan.grain is None else plan.grain)
         # a version with fewer details than wanted shows some of them twice: every version has as many views
         filled = np.arange(self._config.details) % len(shown.details)
-        views = np.concatenate([shown.details[filled], shown.whole[None]])
-        shifted: NDArray[np.uint8] = views[:, top : top + VIEW_SIZE, left : left + VIEW_SIZE]
-        return (shifted[:, :, ::-1], shown.motion[:, :, ::-1]) if plan.flip else (shifted, shown.motion)
+        shifted = shown.details[filled, top : top + VIEW_SIZE, left : left + VIEW_SIZE]
+        views = np.concatenate([shifted, shown.whole[None]])
+        return (views[:, :, ::-1], shown.motion[:, :, ::-1]) if plan.flip else (views, shown.motion)
 
     def _rendition(self, row: VersionRow) -> tuple[Crops, Rendition]:
         if row.views not in self._cache:
@@ -307,4 +311,5 @@ def _joined(parts: Sequence[Batch]) -> Batch:
         first=np.concatenate([part.first + start for part, start in zip(parts, starts, strict=True)]),
         second=np.concatenate([part.second + start for part, start in zip(parts, starts, strict=True)]),
         levels=np.concatenate([part.levels for part in parts]),
+        weights=np.concatenate([part.weights for part in parts]),
     )

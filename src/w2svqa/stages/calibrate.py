@@ -27,7 +27,7 @@ from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import judge_pieces, preference_matrix
 from w2svqa.preference.thurstone import place_anchors
-from w2svqa.stages.diagnosis import calibration_error, diagnosis_figures, fit_diagnosis
+from w2svqa.stages.diagnosis import WORST_LEVELS, calibration_error, diagnosis_figures, fit_diagnosis
 from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.students.looks import load_looks
 from w2svqa.students.runtime import CompactStudent, DiagnosisScale
@@ -282,25 +282,27 @@ def _diagnosis(
     student: CompactStudent, fitting: Sequence[Encoded], measuring: Sequence[Encoded]
 ) -> tuple[DiagnosisScale, dict[str, object]]:
     """Fit the diagnosis on one half and measure it on the other. Primaries alone: nobody knows what others have."""
-    (fitted, known, _), (logits, kinds, mildness) = (
-        _known_kinds(student, [item for item in half if item.row.primary]) for half in (fitting, measuring)
+    (fitted, known), (logits, kinds) = (
+        _known_kinds(student, [item for item in half if item.row.primary and _is_plain(item.row)])
+        for half in (fitting, measuring)
     )
     scale = fit_diagnosis(fitted, known)
     return scale, {
-        **diagnosis_figures(scale.probabilities(logits), kinds, mildness, student.kinds),
+        **diagnosis_figures(scale.probabilities(logits), kinds, student.kinds),
         "calibration_error_unfitted": calibration_error(DiagnosisScale().probabilities(logits), kinds),
     }
 
 
-def _known_kinds(
-    student: CompactStudent, items: Sequence[Encoded]
-) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
-    """Kind logits of versions, their true kinds and how many levels each is milder than the worst."""
+def _is_plain(row: VersionRow) -> bool:
+    """Clean, or at one of the worst levels of its kind."""
+    return row.kind == "none" or round(row.level / row.severity) - row.level < WORST_LEVELS
+
+
+def _known_kinds(student: CompactStudent, items: Sequence[Encoded]) -> tuple[Floats, NDArray[np.int64]]:
+    """Kind logits of versions and their true kinds."""
     names = ("none", *student.kinds)
-    rows = [item.row for item in items]
-    kinds = [names.index(row.kind) for row in rows]
-    mildness = [0 if row.kind == "none" else round(row.level / row.severity) - row.level for row in rows]
-    return student.diagnosis([item.tokens for item in items])[0], np.array(kinds), np.array(mildness)
+    kinds = [names.index(item.row.kind) for item in items]
+    return student.diagnosis([item.tokens for item in items])[0], np.array(kinds)
 
 
 @contextmanager

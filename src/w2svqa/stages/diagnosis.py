@@ -13,7 +13,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 WORST_LEVELS: Final = 3
-"""Accuracy is told for the so many worst levels of a kind: of the mildest nobody can say what they are."""
+"""Fitted and measured on the so many worst levels of a kind: of the mildest nobody can say what they are, and their
+doubt would be taken for that of plain ones."""
 
 BINS: Final = 10
 """Equal bins of confidence for the expected calibration error."""
@@ -127,24 +128,20 @@ def calibration_error(probabilities: Floats, kinds: Integers) -> float:
     return round(float(np.abs(gaps).sum()), 12)
 
 
-def diagnosis_figures(
-    probabilities: Floats, kinds: Integers, mildness: Integers, names: tuple[str, ...]
-) -> dict[str, object]:
+def diagnosis_figures(probabilities: Floats, kinds: Integers, names: tuple[str, ...]) -> dict[str, object]:
     """Return how a diagnosis does on videos whose kind is known, with N.
 
-    ``top1``: share of the videos at the :data:`WORST_LEVELS` worst levels whose kind is the most probable one ("none"
-    included), per kind; ``top1_mean``: their mean over kinds; ``none_rate``: share of clean videos of which nothing is
-    named; ``calibration_error`` as :func:`calibration_error`, over all levels.
+    ``top1``: share of the videos whose kind is the most probable one ("none" included), per kind; ``top1_mean``: their
+    mean over kinds; ``none_rate``: share of clean videos of which nothing is named; ``calibration_error`` as
+    :func:`calibration_error`.
 
     Args:
         probabilities: ``(N, 1 + K)``, "none" first.
         kinds: ``(N,)``, 0 for clean, else 1 + the index of the distortion.
-        mildness: ``(N,)``, levels below the worst of the kind: 0 for the worst itself.
         names: of the K distortions.
     """
     right = probabilities.argmax(axis=1) == kinds
-    severe = mildness < WORST_LEVELS
-    chosen = {name: (kinds == index) & severe for index, name in enumerate(names, start=1)}
+    chosen = {name: kinds == index for index, name in enumerate(names, start=1)}
     top1 = {name: float(right[rows].mean()) for name, rows in chosen.items() if rows.any()}
     clean = kinds == 0
     return {
@@ -152,9 +149,8 @@ def diagnosis_figures(
         "top1_mean": float(np.mean(list(top1.values()))) if top1 else None,
         "none_rate": float(right[clean].mean()) if clean.any() else None,
         "calibration_error": calibration_error(probabilities, kinds),
-        "severe": int((severe & ~clean).sum()),
+        "distorted": int((~clean).sum()),
         "clean": int(clean.sum()),
-        "versions": len(kinds),
     }
 
 

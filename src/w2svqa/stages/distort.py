@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from w2svqa.core.random import generator
 from w2svqa.core.rows import ClipRow, VersionRow
@@ -20,7 +19,7 @@ from w2svqa.distort import SIMULATORS, Simulator
 from w2svqa.stages.versions import Source, Version, make_versions
 from w2svqa.students.crops import MARGIN, Crops, Rendition, write_crops
 from w2svqa.students.looks import look_at, save_looks
-from w2svqa.students.views import VIEWS, make_views
+from w2svqa.students.views import VIEWS, make_details, make_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,7 @@ def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed:
     renditions: list[Rendition] = []
     rows: list[VersionRow] = []
     size = (clip.height, clip.width)
-    for version in make_versions(source, _simulators(clip, config, random), seed=seed):
+    for version in make_versions(source, _simulators(clip, config, random), seed=_seed_of(clip, seed)):
         stored = version.kind == "none" or SIMULATORS[version.kind].family == "streaming"
         if stored:
             chosen = details if version.kind == "none" else encoded
@@ -128,6 +127,11 @@ def _simulators(clip: ClipRow, config: DistortConfig, random: np.random.Generato
     return [SIMULATORS[kind] for kind in config.kinds if kind not in codecs or kind in kept]
 
 
+def _seed_of(clip: ClipRow, seed: int) -> int:
+    """A seed of its own, or every clip would shake and stall at the same moments."""
+    return int(generator(seed, "versions", clip.clip_id).integers(1 << 30))
+
+
 def _is_rich(clip: ClipRow) -> bool:
     """A moving primary is worth the most room: there are few, and every kind of pair can be made of it."""
     return clip.primary and not clip.is_still
@@ -135,14 +139,16 @@ def _is_rich(clip: ClipRow) -> bool:
 
 def _rendition(version: Version, details: Sequence[int]) -> Rendition:
     """The last second of a version, as the cache keeps it."""
-    views: NDArray[np.uint8] = make_views(version.key_frames[-1], margin=MARGIN)
-    return Rendition(details=views[list(details)], whole=views[-1], motion=version.motion[-1])
+    frame = version.key_frames[-1]
+    return Rendition(
+        details=make_details(frame, margin=MARGIN)[list(details)], whole=make_whole(frame), motion=version.motion[-1]
+    )
 
 
 def _held_out_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> list[VersionRow]:
     source = Source(path=clip.path, is_still=clip.is_still, seconds=config.held_out_seconds)
     name = f"views/{clip.clip_id}"
-    versions = make_versions(source, [SIMULATORS[kind] for kind in config.kinds], seed=seed)
+    versions = make_versions(source, [SIMULATORS[kind] for kind in config.kinds], seed=_seed_of(clip, seed))
     seen = [(_headless(version), look_at(version.key_frames, version.motion)) for version in versions]
     seconds = min(len(looks) for _, looks in seen)
     save_looks(folder / name, [looks[:seconds] for _, looks in seen])

@@ -36,12 +36,12 @@ class ModelConfig:
     Attributes:
         widths: channels after each halving of the resolution.
         token: length of a second's token.
-        hidden: width of the comparator.
+        hidden: width of the comparator and of the diagnosis.
         motion: with a motion branch; without one the student sees key frames alone.
     """
 
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
-    token: int = 64
+    token: int = 96
     hidden: int = 64
     motion: bool = True
 
@@ -73,7 +73,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     warm_up: float = 0.03
     clip_norm: float = 1.0
-    diagnosis_weight: float = 0.3
+    diagnosis_weight: float = 1.0
     checkpoint_steps: int = 200
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: int | None = None
@@ -172,7 +172,8 @@ def _step(
     tokens = _encode(model, batch, config)
     logits = model.comparator(tokens[torch.from_numpy(batch.first)], tokens[torch.from_numpy(batch.second)])
     levels = torch.from_numpy(batch.levels)
-    terms = confidence_loss(logits, levels, step / config.steps, config.confidence)
+    weights = torch.from_numpy(batch.weights)
+    terms = confidence_loss(logits, levels, step / config.steps, config.confidence, weights=weights)
     diagnosis = _diagnosis_loss(model, tokens, batch)
     loss = terms.total + config.diagnosis_weight * diagnosis
     _require_finite(loss, "loss", step, batch)
@@ -204,13 +205,19 @@ def _encode(model: CompactModel, batch: Batch, config: TrainConfig) -> torch.Ten
 
 
 def _diagnosis_loss(model: CompactModel, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the kind plus squared error of the severities, over what is known; 0 where nothing is."""
+    """Cross-entropy of the kind plus squared error of the severities, over what is known; 0 where nothing is.
+
+    A distorted version counts as much as it is severe: of the mildest nobody can say what they are, and to insist would
+    make the student doubt its clean clips.
+    """
     kinds, wanted = torch.from_numpy(batch.kinds), torch.from_numpy(batch.severities)
     logits, severities = model.diagnosis(tokens)
     named, known = kinds != UNKNOWN, torch.isfinite(wanted)
     loss: torch.Tensor = logits.sum() * 0
     if bool(named.any()):
-        loss = loss + functional.cross_entropy(logits[named], kinds[named])
+        each = functional.cross_entropy(logits[named], kinds[named], reduction="none")
+        weights = torch.where(kinds[named] == 0, 1.0, wanted[named].nan_to_num().amax(dim=1))
+        loss = loss + (weights * each).sum() / weights.sum()
     if bool(known.any()):
         loss = loss + functional.mse_loss(severities[known], wanted[known])
     return loss

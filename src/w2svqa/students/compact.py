@@ -6,15 +6,18 @@ views (7, 128, 128, 3) uint8                       one second of video, from vie
   -> seven convolutions, one trunk for all views     (7, 96, 8, 8)
   -> mean and deviation over positions               (7, 192)
   -> [mean over details, the whole view]             (384) -+
-motion (64, 32, 32) uint8, the first `count` of them real   |-> token (64)
+motion (64, 32, 32) uint8, the first `count` of them real   |-> token (96)
   -> [frame, change from the last, change to the next]      |
   -> three convolutions, mean and maximum over positions    |
   -> a convolution over time, mean, deviation, maximum  (96)-+
 
 tokens of the first and of the second video, each averaged over time
-  -> one network applied to (first, second) and to (second, first), the second result reversed and added
-  -> five logits, so that exchanging the videos reverses them exactly
+  -> quality of each, one number, by one network for both       difference -+
+  -> how near the two are: versions of one clip, or two clips?  sharpness  -+-> five logits
 ```
+
+Which of two videos is better depends on their qualities alone: comparisons never contradict each other, and what is
+learned by comparing versions of one clip holds between clips as well.
 """
 
 from __future__ import annotations
@@ -35,13 +38,13 @@ class CompactConfig:
     Attributes:
         widths: channels after each halving of the resolution.
         token: length of the token of one second.
-        hidden: width of the comparator.
+        hidden: width of the comparator and of the diagnosis.
         motion: with a motion branch; without one it sees key frames alone.
         kinds: names of the distortions it can name; "none" comes before them by itself.
     """
 
     widths: tuple[int, int, int, int] = (16, 32, 64, 96)
-    token: int = 64
+    token: int = 96
     hidden: int = 64
     motion: bool = True
     kinds: tuple[str, ...] = ()
@@ -53,6 +56,8 @@ _WINDOW = 7
 _CONTRAST_FLOOR = 1 / 255
 _MOMENT = 96  # mean and maximum of 48 channels
 _CHANGE_GAIN = 4.0  # neighbouring frames differ by few grey levels
+_CONTENT = 16  # numbers by which two videos are near each other or not
+_QUALITY_GAIN = 4.0  # a new network's qualities differ by little, and levels are steps of about one
 
 
 class Planes(nn.Module):
@@ -209,19 +214,34 @@ class Encoder(nn.Module):
 
 
 class Comparator(nn.Module):
-    """Two videos' mean tokens to five level logits; exchanging the videos reverses the logits by construction."""
+    """Two videos' mean tokens to five level logits; exchanging the videos reverses the logits by construction.
+
+    An adjacent-categories model: each level is one step of ``sharpness * (quality of the second - of the first)`` more
+    probable than the one below it, plus a bias that is the same for a level and its opposite. The sharpness has one
+    value for videos that are near each other and one for those that are not, with a smooth transition: a difference
+    between versions of one clip is certain long before one between two clips is. It depends on nothing else, or a video
+    could score higher among the anchors for being compared less sharply.
+
+    Source: A. Agresti, "Analysis of Ordinal Categorical Data", section 4.1, for the model; its use here is ours.
+    """
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
-        self.one_way = nn.Sequential(
-            nn.Linear(2 * config.token, config.hidden), nn.GELU(), nn.Linear(config.hidden, len(LEVELS))
-        )
+        self.quality = nn.Sequential(nn.Linear(config.token, config.hidden), nn.GELU(), nn.Linear(config.hidden, 1))
+        self.content = nn.Linear(config.token, _CONTENT, bias=False)
+        self.sharpness = nn.Parameter(torch.zeros(2))  # far, and how much more near; before softplus
+        steps = torch.arange(len(LEVELS)) - len(LEVELS) // 2
+        self.register_buffer("steps", steps.float(), persistent=False)
+        # at the start each level is the likeliest in a range of its own: its borders are at -3/4, -1/4, 1/4 and 3/4
+        self.bias = nn.Parameter(-torch.arange(len(LEVELS) // 2 + 1).float() ** 2 / 4)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map two float32 ``(N, token)`` to logits ``(N, 5)``: the level of the second relative to the first."""
-        there = self.one_way(torch.cat([first, second], dim=1))
-        back = self.one_way(torch.cat([second, first], dim=1))
-        logits: Tensor = there + back.flip(1)
+        nearness = torch.exp(-(self.content(second - first) ** 2).sum(dim=1, keepdim=True))
+        far, more = functional.softplus(self.sharpness)
+        difference = _QUALITY_GAIN * (far + more * nearness) * (self.quality(second) - self.quality(first))
+        steps = self.get_buffer("steps")
+        logits: Tensor = difference * steps + self.bias[steps.abs().long()]
         return logits
 
 
@@ -230,12 +250,14 @@ class Diagnosis(nn.Module):
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
-        self.kinds = nn.Linear(config.token, 1 + len(config.kinds))
-        self.severity = nn.Linear(config.token, len(config.kinds))
+        self.body = nn.Sequential(nn.Linear(config.token, config.hidden), nn.GELU())
+        self.kinds = nn.Linear(config.hidden, 1 + len(config.kinds))
+        self.severity = nn.Linear(config.hidden, len(config.kinds))
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Map ``(N, token)`` to kind logits ``(N, 1 + kinds)`` and severities ``(N, kinds)`` in 0-1."""
-        return self.kinds(tokens), torch.sigmoid(self.severity(tokens))
+        features = self.body(tokens)
+        return self.kinds(features), torch.sigmoid(self.severity(features))
 
 
 class CompactModel(nn.Module):

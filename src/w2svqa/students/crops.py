@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 MARGIN: Final = 16
-"""Pixels kept around each view, to shift it at random."""
+"""Pixels kept around each detail crop, to shift it at random."""
 
 SIDE: Final = VIEW_SIZE + MARGIN
-"""Side of every stored picture. A multiple of 16, so that resizing by each factor cuts it into whole cells."""
+"""Side of every stored detail crop. A multiple of 16, so that resizing by each factor cuts it into whole cells."""
 
 _Bytes = NDArray[np.uint8]
 
@@ -48,7 +48,7 @@ class Rendition:
 
     Attributes:
         details: uint8 ``(D, SIDE, SIDE, 3)``, crops at native resolution.
-        whole: uint8 ``(SIDE, SIDE, 3)``, the whole picture.
+        whole: uint8 ``(VIEW_SIZE, VIEW_SIZE, 3)``, the whole picture: not shifted, for scoring shows all of it.
         motion: uint8 ``(T, 32, 32)`` luma; ``T = 0`` for a still.
     """
 
@@ -81,8 +81,8 @@ def write_crops(path: Path, crops: Crops) -> None:
     # with their number, for a damaged archive may have lost some
     arrays: dict[str, NDArray[Any]] = {"facts": np.array([*crops.size, len(crops.renditions)], dtype=np.int64)}
     for index, rendition in enumerate(crops.renditions):
-        pictures = np.concatenate([*rendition.details, rendition.whole])
-        arrays[f"pictures_{index}"] = _packed(cv2, pictures)
+        arrays[f"details_{index}"] = _packed(cv2, np.concatenate(rendition.details))
+        arrays[f"whole_{index}"] = _packed(cv2, rendition.whole)
         arrays[f"motion_{index}"] = _squeezed(rendition.motion)
     buffer = io.BytesIO()  # an archive is written with seeks, which the atomic file need not allow
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -109,12 +109,13 @@ def read_crops(path: Path) -> Crops:
 
 
 def _rendition(cv2: ModuleType, arrays: Mapping[str, _Bytes], index: int) -> Rendition:
-    pictures = _unpacked(cv2, arrays[f"pictures_{index}"]).reshape(-1, SIDE, SIDE, 3)
+    details = _unpacked(cv2, arrays[f"details_{index}"]).reshape(-1, SIDE, SIDE, 3)
+    whole = _unpacked(cv2, arrays[f"whole_{index}"]).reshape(VIEW_SIZE, VIEW_SIZE, 3)
     motion = np.frombuffer(
         lzma.decompress(arrays[f"motion_{index}"].tobytes(), lzma.FORMAT_RAW, filters=_FILTERS), np.uint8
     ).reshape(-1, *MOTION_SIZE)
     # uint8 sums wrap around just as the differences did
-    return Rendition(details=pictures[:-1], whole=pictures[-1], motion=np.cumsum(motion, axis=0, dtype=np.uint8))
+    return Rendition(details=details, whole=whole, motion=np.cumsum(motion, axis=0, dtype=np.uint8))
 
 
 def _packed(cv2: ModuleType, pictures: NDArray[np.uint8]) -> _Bytes:

@@ -38,13 +38,12 @@ class Looks:
         return Looks(views=self.views[index], motion=self.motion[index], counts=self.counts[index])
 
 
-def look_at(key_frames: Sequence[NDArray[np.uint8]], motion: Sequence[NDArray[np.uint8]], *, margin: int = 0) -> Looks:
+def look_at(key_frames: Sequence[NDArray[np.uint8]], motion: Sequence[NDArray[np.uint8]]) -> Looks:
     """Return what a student sees of a video, second by second.
 
     Args:
         key_frames: uint8 ``(height, width, 3)`` RGB, one per second.
         motion: uint8 ``(T, 32, 32)`` luma, one per second.
-        margin: as for :func:`w2svqa.students.views.make_views`.
 
     Raises:
         ValueError: as many key frames as seconds of motion are wanted, and at least one.
@@ -53,7 +52,7 @@ def look_at(key_frames: Sequence[NDArray[np.uint8]], motion: Sequence[NDArray[np
         raise ValueError(f"{len(key_frames)} key frames cannot go with {len(motion)} seconds of motion")
     tracks, counts = zip(*(make_motion(second) for second in motion), strict=True)
     return Looks(
-        views=np.stack([make_views(frame, margin=margin) for frame in key_frames]),
+        views=np.stack([make_views(frame) for frame in key_frames]),
         motion=np.stack(tracks),
         counts=np.array(counts, dtype=np.int64),
     )

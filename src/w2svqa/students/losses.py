@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -74,7 +75,9 @@ def weight_at(progress: float, label: float, confidence: float, config: Confiden
     return min(config.largest_weight, alpha * ramp)
 
 
-def confidence_loss(logits: Tensor, levels: Tensor, progress: float, config: ConfidenceConfig) -> LossTerms:
+def confidence_loss(
+    logits: Tensor, levels: Tensor, progress: float, config: ConfidenceConfig, *, weights: Tensor | None = None
+) -> LossTerms:
     """Return (1 - lambda) * cross-entropy + lambda * entropy, over the level decision alone.
 
     The authors' code takes the entropy over every position and the whole vocabulary, so that the label term ends with
@@ -85,10 +88,12 @@ def confidence_loss(logits: Tensor, levels: Tensor, progress: float, config: Con
         levels: int64 ``(pairs,)``, 0 (inferior) to 4 (superior).
         progress: share of the training done, 0 to 1.
         config: the schedule.
+        weights: float ``(pairs,)``, what each pair counts in both terms; ``None`` counts all alike.
     """
-    label = functional.cross_entropy(logits, levels)
+    shares = torch.full_like(logits[:, 0], 1 / len(logits)) if weights is None else weights / weights.sum()
     logarithms = functional.log_softmax(logits, dim=1)
-    entropy = -(logarithms.exp() * logarithms).sum(dim=1).mean()
+    label = (shares * functional.nll_loss(logarithms, levels, reduction="none")).sum()
+    entropy = -(shares * (logarithms.exp() * logarithms).sum(dim=1)).sum()
     weight = weight_at(progress, float(label.detach()), float(entropy.detach()), config)
     total = (1 - weight) * label + weight * entropy
     return LossTerms(total=total, label=float(label.detach()), confidence=float(entropy.detach()), weight=weight)

@@ -2,7 +2,7 @@
 
 The views show detail at native resolution, and the whole picture beside it.
 
-The one place for this arithmetic: training, export and scoring all call :func:`make_views` and :func:`make_motion`.
+The one place for this arithmetic: training, export and scoring all call these functions.
 """
 
 from __future__ import annotations
@@ -35,32 +35,53 @@ MOTION_SPEC: Final = ClipSpec(motion_size=MOTION_SIZE)
 neighbours."""
 
 
-def make_views(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uint8]:
-    """Cut a key frame into the student's views.
-
-    The detail crops are pixels of the frame itself, never resized, so that blur, noise and blocks keep their size;
-    their centres are those of a 2 x 3 grid of cells. The whole picture is averaged down (or stretched up) to a square.
-    A side shorter than a view is continued by reflection.
+def make_views(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Cut a key frame into the student's views: :func:`make_details`, then :func:`make_whole`.
 
     Args:
         frame: uint8 ``(height, width, 3)``, RGB 0-255, any size from one pixel.
-        margin: extra pixels that training keeps around each view, to shift it at random.
 
     Returns:
-        uint8 ``(VIEWS, side, side, 3)`` with ``side = VIEW_SIZE + margin``; the whole picture comes last.
+        uint8 ``(VIEWS, VIEW_SIZE, VIEW_SIZE, 3)``; the whole picture comes last.
 
     Example:
         >>> make_views(np.zeros((720, 1280, 3), np.uint8)).shape
         (7, 128, 128, 3)
     """
+    return np.concatenate([make_details(frame), make_whole(frame)[None]])
+
+
+def make_details(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uint8]:
+    """Cut detail crops out of a key frame.
+
+    They are pixels of the frame itself, never resized, so that blur, noise and blocks keep their size; their centres
+    are those of a 2 x 3 grid of cells. A side shorter than a crop is continued by reflection.
+
+    Args:
+        frame: uint8 ``(height, width, 3)``, RGB 0-255, any size from one pixel.
+        margin: extra pixels that training keeps around each crop, to shift it at random.
+
+    Returns:
+        uint8 ``(VIEWS - 1, side, side, 3)`` with ``side = VIEW_SIZE + margin``.
+    """
     side = VIEW_SIZE + margin
-    whole = resize_rgb(frame, (side, side), method="area")
     padded = _at_least(frame, side)
     rows, columns = DETAIL_GRID if frame.shape[1] >= frame.shape[0] else DETAIL_GRID[::-1]
     tops = _starts(padded.shape[0], rows, side)
     lefts = _starts(padded.shape[1], columns, side)
-    details = [padded[top : top + side, left : left + side] for top in tops for left in lefts]
-    return np.stack([*details, whole])
+    return np.stack([padded[top : top + side, left : left + side] for top in tops for left in lefts])
+
+
+def make_whole(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the whole of a key frame, averaged down (or stretched up) to a square.
+
+    Args:
+        frame: uint8 ``(height, width, 3)``, RGB 0-255, any size from one pixel.
+
+    Returns:
+        uint8 ``(VIEW_SIZE, VIEW_SIZE, 3)``.
+    """
+    return resize_rgb(frame, (VIEW_SIZE, VIEW_SIZE), method="area")
 
 
 def make_motion(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
