@@ -103,7 +103,7 @@ ALL = [*SEVERITY, *SAME, *CROSS]
 
 
 def picture(number: int, rendition: int) -> NDArray[np.uint8]:
-    """Red tells the row, green the column, blue the picture: a view shows how it was chosen, shifted and flipped."""
+    """Red tells the row, green the column, blue the picture: a view shows how it was chosen, shifted and mirrored."""
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.uint8)
     return np.stack([rows, columns, np.full_like(rows, 100 + 10 * rendition + number)], axis=2)
 
@@ -147,7 +147,7 @@ class Look:
 
     top: int
     left: int
-    flipped: bool
+    mirror: tuple[bool, bool, bool]
     numbers: tuple[int, ...]
 
 
@@ -155,18 +155,36 @@ def look(views: NDArray[np.uint8]) -> Look:
     """Read the look off the views of a stored version."""
     seen = set()
     for view in views[:-1]:
-        flipped = bool(view[0, 0, 1] > view[0, -1, 1])
-        seen.add((int(view[0, 0, 0]), int(view[0, :, 1].min()), flipped))
-    whole = (int(views[-1, 0, 0, 0]), int(views[-1, 0, :, 1].min()), bool(views[-1, 0, 0, 1] > views[-1, 0, -1, 1]))
-    assert len(seen) == 1  # one shift and flip for all details of a version
-    assert whole == (0, 0, next(iter(seen))[2])  # the whole picture is flipped, never shifted
+        seen.add((int(view[..., 0].min()), int(view[..., 1].min()), mirror_of(view)))
+    assert len(seen) == 1  # one shift and mirroring for all details of a version
+    assert mirror_of(views[-1]) == next(iter(seen))[2]
+    assert not views[-1, ..., :2].min(axis=(0, 1)).any()  # the whole picture is never shifted
     return Look(*seen.pop(), tuple(int(view[0, 0, 2]) % 10 for view in views))
+
+
+def mirror_of(view: NDArray[np.uint8]) -> tuple[bool, bool, bool]:
+    """Read off which ways a picture was mirrored: left and right, top and bottom, rows and columns."""
+    diagonal = bool(view[0, 0, 0] != view[0, -1, 0])
+    down, across = (1, 0) if diagonal else (0, 1)  # the channel that rises along either axis
+    return bool(view[0, 0, across] > view[0, -1, across]), bool(view[0, 0, down] > view[-1, 0, down]), diagonal
+
+
+def mirrored(pictures: NDArray[np.uint8], mirror: tuple[bool, bool, bool]) -> NDArray[np.uint8]:
+    across, down, diagonal = mirror
+    pictures = np.swapaxes(pictures, 1, 2) if diagonal else pictures
+    pictures = np.flip(pictures, 1) if down else pictures
+    return np.flip(pictures, 2) if across else pictures
+
+
+def mirrored_back(pictures: NDArray[np.uint8], mirror: tuple[bool, bool, bool]) -> NDArray[np.uint8]:
+    across, down, diagonal = mirror
+    straight = mirrored(pictures, (across, down, False))
+    return np.swapaxes(straight, 1, 2) if diagonal else straight
 
 
 def shown(details: Sequence[NDArray[np.uint8]], whole: NDArray[np.uint8], how: Look) -> NDArray[np.uint8]:
     cut = [detail[how.top : how.top + VIEW_SIZE, how.left : how.left + VIEW_SIZE] for detail in details]
-    views = np.stack([*cut, whole])
-    return views[:, :, ::-1] if how.flipped else views
+    return mirrored(np.stack([*cut, whole]), how.mirror)
 
 
 def stored_row(batch: Batch, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from batch_pool import (
     frame_numbers,
     look,
     make,
+    mirrored,
+    mirrored_back,
     only,
     pair,
     picture,
@@ -56,7 +59,7 @@ def common_looks(folder: Path, pairs: Sequence[PairRow], steps: int = 14) -> lis
         batch = batches.at(step)
         clean = next(row for row, name in enumerate(batch.names) if VERSIONS[name].kind == "none")
         one, other = look(batch.views[clean]), look(batch.views[stored_row(batch, codec)])
-        assert one.flipped == other.flipped
+        assert one.mirror == other.mirror
         if one == other:
             found.append((batch, one))
     assert found
@@ -78,7 +81,7 @@ def test_versions_made_on_the_spot_are_the_stored_pictures_distorted(folder: Pat
             if batch.counts[row] < FRAMES:
                 frames = frames[::2]
             expected = distort_reduced(frames, kind, level, size=SIZE)
-            expected = expected[:, :, ::-1] if how.flipped else expected
+            expected = mirrored(expected, how.mirror)
             assert (batch.motion[row] == make_motion(expected)[0][: batch.motion.shape[1]]).all()
 
 
@@ -149,23 +152,24 @@ def test_a_version_is_compared_with_itself_by_two_different_looks(folder: Path) 
             assert np.array_equal(batch.severities[one], batch.severities[two])
 
 
-def test_versions_of_a_group_share_their_look_or_at_least_flip_and_frame_rate(folder: Path) -> None:
+def test_versions_of_a_group_share_their_look_or_at_least_orientation_and_frame_rate(folder: Path) -> None:
     batches = only(folder, severity_pairs("clean", "h264"))
-    common, flips, counts = 0, set(), []
+    common, mirrors, counts = 0, set(), []
     for step in range(40):
         batch = batches.at(step)
         looks = [look(views) for views in batch.views]
         common += len(set(looks)) == 1
-        assert len({how.flipped for how in looks}) == 1
+        assert len({how.mirror for how in looks}) == 1
         assert len(set(batch.counts.tolist())) == 1
         numbers = frame_numbers(batch, 0)
         assert all(frame_numbers(batch, row) == numbers for row in range(len(looks)))
-        dark = batch.motion[0, :, 0, 0 if looks[0].flipped else -1]
-        assert not dark.any()  # motion is flipped with the pictures
-        flips.add(looks[0].flipped)
+        straight = mirrored_back(batch.motion[0], looks[0].mirror)
+        assert not straight[:, :, -1].any()  # motion is mirrored with the pictures
+        assert straight[:, :, 0].all()
+        mirrors.add(looks[0].mirror)
         counts.append(int(batch.counts[0]))
     assert 8 <= common <= 32  # half of the groups, give or take
-    assert flips == {False, True}
+    assert mirrors == set(itertools.product((False, True), repeat=3))
     assert set(counts) == {FRAMES, (FRAMES + 1) // 2}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch.nn import functional
 from w2svqa.core.errors import StoreError, W2SVQAError
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages import train as module
-from w2svqa.stages.batches import Batch, BatchConfig, Batches
+from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig, Batches
 from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.stages.train import (
     CHECKPOINT,
@@ -333,6 +334,25 @@ def test_a_version_counts_in_the_diagnosis_as_much_as_it_is_severe(pool: Pool) -
     squares = functional.mse_loss(severities, torch.from_numpy(batch.severities))
     expected = (weights * each).sum() / weights.sum() + squares
     assert float(module._diagnosis_loss(model, tokens, batch)) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_none_is_no_answer_where_nobody_knows(pool: Pool) -> None:
+    config = BatchConfig(severity_groups=1, same_groups=0, cross_groups=0, peer_groups=0, details=1, mixtures=0)
+    batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=("noise", "blur"), config=config, seed=0).at(0)
+    noisy = batch.kinds == 1
+    severities = np.where(noisy[:, None], [[np.nan, 1.0]], np.nan)[:, ::-1].astype(np.float32)  # of no primary
+    batch = replace(batch, kinds=np.where(noisy, 1, UNKNOWN), severities=severities)
+    model = build(SMALL, ("noise", "blur"), seed=0)
+    tokens = torch.randn(len(batch.names), 8, generator=torch.Generator().manual_seed(0))
+    loss = module._diagnosis_loss(model, tokens, batch)
+    with torch.no_grad():
+        model.diagnosis.kinds.bias[0] += 5
+    assert float(module._diagnosis_loss(model, tokens, batch)) == pytest.approx(float(loss))
+    torch.autograd.backward(loss)
+    weight = model.diagnosis.kinds.weight.grad
+    assert weight is not None
+    assert torch.isfinite(weight).all()
+    assert not weight[0].any()
 
 
 def test_a_batch_of_unknown_kinds_has_no_diagnosis_loss(pool: Pool) -> None:

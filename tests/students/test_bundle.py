@@ -270,7 +270,7 @@ def test_a_network_with_any_byte_changed_loads_or_is_refused(bundle: Path) -> No
     [
         ({"format": "other"}, "is no student bundle"),
         ({"format": None}, "is no student bundle"),
-        ({"format_version": 2}, "has format version 2, this w2svqa reads 1"),
+        ({"format_version": 1}, "has format version 1, this w2svqa reads 2"),
         ({"format_version": None}, "has format version None"),
         ({"levels": ["bad", "good"]}, "has other levels: ['bad', 'good']"),
         ({"levels": list(reversed(LEVELS))}, "has other levels"),

@@ -113,10 +113,11 @@ class _Plan:
 
     ``common`` is the seed of a look that all share, so that only their quality differs; ``grain`` that of the
     distortions, shared by severities of one kind, so that they are nested; ``base`` a second distortion; ``details``
-    how many detail crops every version of the group has.
+    how many detail crops every version of the group has. ``mirror``: left and right, top and bottom, rows and columns
+    exchanged: eight views of each clip, for there are few clips, and quality has no orientation.
     """
 
-    flip: bool
+    mirror: tuple[bool, bool, bool]
     halve: bool
     common: int | None
     grain: int | None
@@ -215,7 +216,7 @@ class Batches:
         mixed = severity and bool(bases) and random.random() < self._config.mixtures
         alike = severity and random.random() < 0.5
         return _Plan(
-            flip=bool(random.random() < 0.5),
+            mirror=_three_coins(random),
             halve=bool(random.random() < 0.25),
             common=int(random.integers(1 << 30)) if alike else None,
             grain=int(random.integers(1 << 30)) if severity else None,
@@ -245,7 +246,7 @@ class Batches:
         filled = np.arange(self._config.details) % len(shown.details)
         shifted = shown.details[filled, top : top + VIEW_SIZE, left : left + VIEW_SIZE]
         views = np.concatenate([shifted, shown.whole[None]])
-        return (views[:, :, ::-1], shown.motion[:, :, ::-1]) if plan.flip else (views, shown.motion)
+        return _mirrored(views, plan.mirror), _mirrored(shown.motion, plan.mirror)
 
     def _rendition(self, row: VersionRow) -> tuple[Crops, Rendition]:
         if row.views not in self._cache:
@@ -264,6 +265,19 @@ class Batches:
         if row.kind != "none":
             severities[self._kinds.index(row.kind)] = row.severity
         return severities if known else np.full_like(severities, np.nan)
+
+
+def _three_coins(random: np.random.Generator) -> tuple[bool, bool, bool]:
+    first, second, third = (random.random(3) < 0.5).tolist()
+    return first, second, third
+
+
+def _mirrored(pictures: NDArray[np.uint8], mirror: tuple[bool, bool, bool]) -> NDArray[np.uint8]:
+    """Mirror square pictures ``(N, side, side, ...)``."""
+    across, down, diagonal = mirror
+    if diagonal:
+        pictures = pictures.swapaxes(1, 2)
+    return pictures[:, :: -1 if down else 1, :: -1 if across else 1]
 
 
 def _steps(row: VersionRow, plan: _Plan) -> list[tuple[str, int]]:

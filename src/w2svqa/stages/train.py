@@ -208,12 +208,15 @@ def _diagnosis_loss(model: CompactModel, tokens: torch.Tensor, batch: Batch) -> 
     """Cross-entropy of the kind plus squared error of the severities, over what is known; 0 where nothing is.
 
     A distorted version counts as much as it is severe: of the mildest nobody can say what they are, and to insist would
-    make the student doubt its clean clips.
+    make the student doubt its clean clips. Of a clip that is no primary nobody knows whether it is clean, so "none" is
+    no answer there that could be wrong: otherwise all contents that have no primaries would come to look distorted.
     """
     kinds, wanted = torch.from_numpy(batch.kinds), torch.from_numpy(batch.severities)
     logits, severities = model.diagnosis(tokens)
     named, known = kinds != UNKNOWN, torch.isfinite(wanted)
-    loss: torch.Tensor = logits.sum() * 0
+    none = torch.arange(logits.shape[1]) == 0
+    logits = logits.masked_fill(none & ~known.all(dim=1, keepdim=True), -torch.inf)
+    loss: torch.Tensor = severities.sum() * 0
     if bool(named.any()):
         each = functional.cross_entropy(logits[named], kinds[named], reduction="none")
         weights = torch.where(kinds[named] == 0, 1.0, wanted[named].nan_to_num().amax(dim=1))

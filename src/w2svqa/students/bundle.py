@@ -35,7 +35,7 @@ CARD: Final = "card.json"
 ANCHORS: Final = "anchors.npz"
 WEIGHTS: Final = "weights.safetensors"
 FORMAT: Final = "w2svqa-bundle"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 SHIPPED: Final = ("compact",)
 """Names of the bundles inside the package; the first is the default."""

@@ -114,7 +114,7 @@ class CompactStudent:
             BundleError: an entry of the card is missing or of no use, or a network cannot be loaded.
         """
         again = "export the bundle again"
-        kinds, motion = card.get("kinds"), card.get("motion", False)
+        kinds, motion = card.get("kinds"), card.get("motion")
         if not isinstance(kinds, list):
             raise BundleError("its card has no list 'kinds'", path=folder, remedy=again)
         if not isinstance(motion, bool):
@@ -197,8 +197,7 @@ class CompactStudent:
             ValueError: there are no videos.
         """
         logits, severities = _in_blocks(self._diagnosis, {"tokens": _means(videos)})
-        # a bundle without motion gives one severity per video, for whichever kind it is
-        return logits, np.broadcast_to(severities.reshape(len(logits), -1), (len(logits), len(self.kinds)))
+        return logits, severities
 
     def _reasons(self, videos: Sequence[Tokens]) -> tuple[tuple[Reason, ...], ...]:
         logits, severities = self.diagnosis(videos)
