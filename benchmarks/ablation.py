@@ -9,8 +9,9 @@ its figures lie below those of the shipped student and are to be compared with e
 some kind of pair holds that many groups less, and what the teachers say is calibrated on all clips in every arm.
 
 benchmarks/ladder.py makes the items first. Trainings are kept in RUN/ablation, apart for each configuration; killed, it
-goes on where it stopped, and calls with some --arms each may run side by side before one prints all. Faster with OPENBLAS_NUM_THREADS=1. --small is a dozen steps of two arms, whose figures mean
-nothing. The last line is JSON.
+goes on where it stopped, and calls with some --arms each and one thread may run side by side before one prints all.
+Faster with OPENBLAS_NUM_THREADS=1. --small is a dozen steps of two arms, whose figures mean nothing. The last line is
+JSON.
 """
 
 from __future__ import annotations
@@ -154,6 +155,7 @@ def parse() -> argparse.Namespace:
 def read(options: argparse.Namespace) -> Material:
     """Read what the run and the ladder have made."""
     config = read_config(options.run / "run.json")
+    config = replace(config, train=replace(config.train, threads=options.threads))
     versions = read_artifact(options.run / "versions", VersionRow, kind="versions").rows
     scores = read_artifact(options.run / "labels", ScoreRow, kind="labels").rows
     judged = judge_teachers(scores, versions, config.label, kinds=config.distort.kinds, seed=config.seed)
@@ -183,8 +185,9 @@ def read_config(path: Path) -> RunConfig:
 def run(material: Material, name: str, seed: int, steps: int) -> dict[str, float]:
     """Train one arm with one seed, export it and return its figures."""
     versions, pairs, config = training_of(material, ARMS[name], seed, steps)
-    # a run that was made anew has other pairs: its trainings are others, too
-    made_of = config_hash([to_mapping(config), *map(to_mapping, pairs)])[:8]
+    # a run that was made anew has other pairs: its trainings are others, too; how many threads did it is all the same
+    anywhere = replace(config, train=replace(config.train, threads=None))
+    made_of = config_hash([to_mapping(anywhere), *map(to_mapping, pairs)])[:8]
     folder = material.folder / "ablation" / f"{name.replace(' ', '-')}-{seed}-{steps}-{made_of}"
     done = folder / f"{material.manifest}.json"
     if not done.exists():

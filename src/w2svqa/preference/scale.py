@@ -44,8 +44,8 @@ class Scale:
 
     Attributes:
         anchor_positions: latent positions of the anchors, in the order of their tokens.
-        latent_zero: latent that scores 0: 5 % of the simulators' worst severities lie below it, on the calibration contents.
-        latent_hundred: latent that scores 100: 5 % of clean primaries lie above it, on the calibration contents.
+        latent_zero: latent that scores 0: one in twenty worst severities of the calibration contents lies below it.
+        latent_hundred: latent that scores 100: one in twenty clean primaries of the calibration contents lies above it.
         temperature: divides the student's logits.
         vote_weight: how many independent votes one soft preference is worth.
         interval_level: share of the target that the interval was fitted to hold.

@@ -233,7 +233,7 @@ class Comparator(nn.Module):
         steps = torch.arange(len(LEVELS)) - len(LEVELS) // 2
         self.register_buffer("steps", steps.float(), persistent=False)
         # at the start each level is the likeliest in a range of its own: its borders are at -3/4, -1/4, 1/4 and 3/4
-        self.bias = nn.Parameter(-torch.arange(len(LEVELS) // 2 + 1).float() ** 2 / 4)
+        self.bias = nn.Parameter(-(torch.arange(len(LEVELS) // 2 + 1).float() ** 2) / 4)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         """Map two float32 ``(N, token)`` to logits ``(N, 5)``: the level of the second relative to the first."""
