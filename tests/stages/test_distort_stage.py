@@ -22,7 +22,7 @@ from w2svqa.students.looks import load_looks, look_at
 from w2svqa.students.views import MOTION_SIZE, VIEWS, make_details, make_whole
 from w2svqa.video.scene import scene_frames, write_scene
 
-SIZE = (80, 112)
+SIZE = (96, 128)  # a width that x264 codes alike each time (docs/distortions.md)
 FPS = 6
 KINDS = ("resizing", "blur", "stuttering", "h264", "h265")
 CONFIG = DistortConfig(
