@@ -175,12 +175,12 @@ def test_the_global_generator_is_left_alone(pool: Pool, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_an_easy_problem_is_learned(pool: Pool, tmp_path: Path) -> None:
     batch = BatchConfig(severity_groups=2, same_groups=0, cross_groups=0, details=1)
-    config = TrainConfig(model=SMALL, batch=batch, steps=60, learning_rate=1e-2, checkpoint_steps=10)
+    config = TrainConfig(model=SMALL, batch=batch, steps=200, learning_rate=3e-2, checkpoint_steps=10)
     pool.train(tmp_path, config)
     records = list(log_records(tmp_path))
-    assert records[-1]["label"] < 0.8 * records[0]["label"]
+    assert records[-1]["label"] < 0.6 * records[0]["label"]
     assert records[-1]["diagnosis"] < records[0]["diagnosis"]
-    assert records[-1]["accuracy"] > 0.5  # a fifth by chance
+    assert records[-1]["accuracy"] > 0.6  # 0.59 for one that knows the better video alone, not by how much
 
 
 def truncate(path: Path) -> None:
