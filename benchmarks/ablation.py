@@ -1,11 +1,11 @@
 """What each ingredient of the compact student gives: the same small training without it, on contents it never saw.
 
-Usage: python benchmarks/ablation.py --run runs/compact-2 [--data DIR] [--manifest tuning|final] [--cache DIR]
+Usage: python benchmarks/ablation.py --run runs/compact-3 [--data DIR] [--manifest tuning|final] [--cache DIR]
        [--steps N] [--seeds N] [--threads N] [--arms NAME ...] [--small]
 
 The run folder is one that `w2svqa run configs/compact.yaml` has finished: its clips, crop cache and labels are used
-again, pairs are drawn anew for each arm. Every arm is trained with each seed, with a smaller network and few steps, so
-its figures lie below those of the shipped student and are to be compared with each other only. A step of an arm without
+again, pairs are drawn anew for each arm. Every arm is trained with each seed, with a smaller network, one detail crop a
+look and few steps, so its figures lie below those of the shipped student and are to be compared with each other only. A step of an arm without
 some kind of pair holds that many groups less, and what the teachers say is calibrated on all clips in every arm.
 
 benchmarks/ladder.py makes the items first. Trainings are kept in RUN/ablation, apart for each configuration; killed, it
@@ -46,7 +46,7 @@ from w2svqa.teachers.calibration import PseudoLabel
 
 FIGURES = ("within_mean", "within_worst", "pair_accuracy", "vmaf_srcc", "clean_order", "reasons", "timeline")
 MODEL = ModelConfig(widths=(16, 32, 48, 64))
-HELD_OUT = 14
+HELD_OUT = 10
 """Held-out clips for anchors and scale: fewer than a real run takes, the same for all arms."""
 
 Change = Callable[[RunConfig], RunConfig]
@@ -205,7 +205,8 @@ def training_of(
     material: Material, arm: Arm, seed: int, steps: int
 ) -> tuple[list[VersionRow], list[PairRow], RunConfig]:
     """Return what one arm is trained on, and how."""
-    budget = replace(material.config.train, model=MODEL, steps=steps)
+    batch = replace(material.config.train.batch, details=1)
+    budget = replace(material.config.train, model=MODEL, batch=batch, steps=steps)
     config = arm.change(replace(material.config, train=budget))
     dropped = {clip.clip_id for clip in material.clips if clip.split == "train" and not arm.keeps(clip)}
     versions = [row for row in material.versions if row.clip_id not in dropped]

@@ -15,8 +15,8 @@ from w2svqa import pipeline
 from w2svqa.core.errors import InputError
 from w2svqa.core.files import sha256_file
 from w2svqa.core.records import Chunk
-from w2svqa.core.rows import ClipRow, VersionRow
-from w2svqa.stages.distort import DistortConfig, distort_clip
+from w2svqa.core.rows import ClipRow
+from w2svqa.stages.distort import DistortConfig, Distorted, distort_clip
 from w2svqa.stages.label import Labelled, label_clip
 from w2svqa.video.scene import write_scene
 
@@ -134,7 +134,7 @@ def record_distorted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the clips that the distort stage works on, as it goes."""
     names: list[str] = []
 
-    def recorded(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> list[VersionRow]:
+    def recorded(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> Distorted:
         names.append(clip.name)
         return distort_clip(clip, config, folder, seed=seed)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pipeline_workplace import SOURCE_OF_ANCHORS, Workplace, record_distorted
-from w2svqa.core.rows import VersionRow
+from w2svqa import pipeline
+from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.core.store import read_artifact, read_manifest
+from w2svqa.stages.distort import DistortConfig, Distorted, distort_clip
 
 
 @pytest.fixture
@@ -54,6 +57,21 @@ def test_a_clip_that_is_gone_is_left_out_and_noted_with_its_reason(workplace: Wo
     assert list(noted) == [str(path)]
     assert "no such file" in str(noted[str(path)]).lower()
     assert any(text.startswith(f"left out {path}: ") for text in said)
+
+
+def test_a_kind_that_could_not_be_made_of_a_clip_is_noted(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_blur(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> Distorted:
+        made = distort_clip(clip, config, folder, seed=seed)
+        return replace(made, problems=(("blur", "too small"),)) if clip.name == "one.mkv" else made
+
+    monkeypatch.setattr(pipeline, "distort_clip", without_blur)
+    said = workplace.run_to("pair")
+    path = workplace.clips / "one.mkv"
+    assert failed(workplace) == {f"blur of {path}": "too small"}
+    assert f"left out blur of {path}: too small" in said
+    assert versions(workplace, first_id(workplace))
 
 
 def test_a_clip_that_failed_is_tried_again_when_the_stage_goes_on(workplace: Workplace, distorted: list[str]) -> None:

@@ -29,7 +29,7 @@ from w2svqa.core.files import atomic_write, hold, sha256_file
 from w2svqa.core.resume import Kept, map_resumed
 from w2svqa.core.rows import ClipRow, PairRow, ScoreRow, VersionRow
 from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_artifact
-from w2svqa.stages.distort import DistortConfig, cache_size, distort_clip
+from w2svqa.stages.distort import DistortConfig, Distorted, cache_size, distort_clip
 from w2svqa.stages.export import ExportConfig, export
 from w2svqa.stages.ingest import IngestConfig, ingest
 from w2svqa.stages.label import (
@@ -212,7 +212,7 @@ def _distort(run: _Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
     expected = fingerprint("versions", config, inputs, seed=seed)
     if not is_complete(folder, expected):
         made, failed = _distort_missing(run, clips, folder, fingerprint("versions", config, seed=seed))
-        rows = [row for clip in clips for row in made.get(clip.clip_id, [])]
+        rows = [row for clip in clips if clip.clip_id in made for row in made[clip.clip_id].rows]
         write_artifact(
             folder, rows, VersionRow, kind="versions", config=config, inputs=inputs, seed=seed, extra={"failed": failed}
         )
@@ -225,21 +225,25 @@ def _distort(run: _Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
 
 def _distort_missing(
     run: _Run, clips: Sequence[ClipRow], folder: Path, print_: str
-) -> tuple[dict[str, list[VersionRow]], dict[str, object]]:
-    """Distort the clips that the journal does not have; return all rows by clip, and the clips that failed."""
-    kept: Kept[ClipRow, list[VersionRow]] = Kept(
+) -> tuple[dict[str, Distorted], dict[str, object]]:
+    """Distort the clips that the journal does not have; return what became of each, and what failed."""
+    kept: Kept[ClipRow, Distorted] = Kept(
         path=folder / "journal.jsonl",
         fingerprint=print_,
         key=lambda clip: clip.clip_id,
         name=lambda clip: clip.name,
-        encode=lambda rows: [to_mapping(row) for row in rows],
-        decode=lambda value: [from_mapping(VersionRow, row) for row in _plain(value, list)],
+        encode=to_mapping,
+        decode=lambda value: from_mapping(Distorted, _plain(value, dict)),
         # what a clip is for decides how much of it was distorted: after a change in its manifest it is made anew
-        holds=lambda clip, rows: (rows[0].split, rows[0].primary) == (clip.split, clip.primary),
+        holds=lambda clip, made: (made.rows[0].split, made.rows[0].primary) == (clip.split, clip.primary),
     )
     work = partial(distort_clip, config=run.config.distort, folder=folder, seed=run.config.seed)
-    made, failed = map_resumed(work, clips, kept, workers=run.workers, progress=partial(run.progress, "distort"))
-    return made, {clip.path: failed[clip.clip_id] for clip in clips if clip.clip_id in failed}
+    made, errors = map_resumed(work, clips, kept, workers=run.workers, progress=partial(run.progress, "distort"))
+    failed: dict[str, object] = {clip.path: errors[clip.clip_id] for clip in clips if clip.clip_id in errors}
+    for clip in clips:
+        for kind, problem in made[clip.clip_id].problems if clip.clip_id in made else ():
+            failed[f"{kind} of {clip.path}"] = problem
+    return made, failed
 
 
 def _tell_failed(run: _Run, stage: str, total: int, failed: dict[str, object]) -> None:

@@ -20,7 +20,6 @@ KINDS = tuple(SIMULATORS)
 SIZE = (360, 640)
 FRAMES = 25
 DETAILS, CODEC_DETAILS = 4, 3
-WHOLE = 9  # stands for the whole picture where details are numbered
 ALONE = {f"{name}_groups": 0 for name in ("severity", "same", "cross", "peer", "vmaf", "teacher")}
 
 LADDERS = {
@@ -108,6 +107,12 @@ def picture(number: int, rendition: int) -> NDArray[np.uint8]:
     return np.stack([rows, columns, np.full_like(rows, 100 + 10 * rendition + number)], axis=2)
 
 
+def whole_picture(rendition: int) -> NDArray[np.uint8]:
+    """Grey, rising by one a column and by a half a row: tells mirroring and shift as well."""
+    rows, columns = np.mgrid[0:VIEW_SIZE, 0:VIEW_SIZE]
+    return np.asarray(rows // 2 + columns + rendition, dtype=np.uint8)
+
+
 def track(frames: int) -> NDArray[np.uint8]:
     """The left half tells the number of the frame; the right half is dark."""
     motion = np.zeros((frames, *MOTION_SIZE), np.uint8)
@@ -119,7 +124,7 @@ def crops_of(clip: str) -> Crops:
     renditions = []
     for index in range(3):
         details = [picture(number, index) for number in range(CODEC_DETAILS if index else DETAILS)]
-        whole, frames = picture(WHOLE, index)[:VIEW_SIZE, :VIEW_SIZE], 0 if clip == "photo" else FRAMES
+        whole, frames = whole_picture(index), 0 if clip == "photo" else FRAMES
         renditions.append(Rendition(details=np.stack(details), whole=whole, motion=track(frames)))
     return Crops(size=SIZE, renditions=tuple(renditions))
 
@@ -157,9 +162,11 @@ def look(views: NDArray[np.uint8]) -> Look:
     for view in views[:-1]:
         seen.add((int(view[..., 0].min()), int(view[..., 1].min()), mirror_of(view)))
     assert len(seen) == 1  # one shift and mirroring for all details of a version
-    assert mirror_of(views[-1]) == next(iter(seen))[2]
-    assert not views[-1, ..., :2].min(axis=(0, 1)).any()  # the whole picture is never shifted
-    return Look(*seen.pop(), tuple(int(view[0, 0, 2]) % 10 for view in views))
+    straight = mirrored_back(views[-1:], next(iter(seen))[2])[0].astype(int)
+    assert (straight == straight[..., :1]).all()
+    # the whole picture is mirrored alike and never shifted
+    assert (straight[..., 0] - straight[0, 0, 0] == whole_picture(0)).all()
+    return Look(*seen.pop(), tuple(int(view[0, 0, 2]) % 10 for view in views[:-1]))
 
 
 def mirror_of(view: NDArray[np.uint8]) -> tuple[bool, bool, bool]:
@@ -184,7 +191,7 @@ def mirrored_back(pictures: NDArray[np.uint8], mirror: tuple[bool, bool, bool]) 
 
 def shown(details: Sequence[NDArray[np.uint8]], whole: NDArray[np.uint8], how: Look) -> NDArray[np.uint8]:
     cut = [detail[how.top : how.top + VIEW_SIZE, how.left : how.left + VIEW_SIZE] for detail in details]
-    return mirrored(np.stack([*cut, whole]), how.mirror)
+    return mirrored(np.stack([*cut, np.repeat(whole[..., None], 3, axis=2)]), how.mirror)
 
 
 def stored_row(batch: Batch, name: str) -> int:

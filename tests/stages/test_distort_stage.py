@@ -26,7 +26,7 @@ SIZE = (96, 128)  # a width that x264 codes alike each time (docs/distortions.md
 FPS = 6
 KINDS = ("resizing", "blur", "stuttering", "h264", "h265")
 CONFIG = DistortConfig(
-    kinds=KINDS, first_seconds=3, details=4, codec_details=3, codecs_per_clip=1, vmaf_frames=0, held_out_seconds=2
+    kinds=KINDS, first_seconds=3, codec_details=3, codecs_per_clip=1, vmaf_frames=0, held_out_seconds=2
 )
 ID = "0123456789abcdef"
 
@@ -57,10 +57,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[VersionRow], Path]:
+def made(scene: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[VersionRow, ...], Path]:
     """A training primary."""
     folder = tmp_path_factory.mktemp("made")
-    return distort_clip(clip_row(scene), CONFIG, folder, seed=0), folder
+    return distort_clip(clip_row(scene), CONFIG, folder, seed=0).rows, folder
 
 
 def versions_of(scene: Path, seconds: int) -> dict[tuple[str, int], Version]:
@@ -74,7 +74,7 @@ def same(one: Rendition, other: Rendition) -> bool:
     return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in ("details", "whole", "motion"))
 
 
-def test_rows_of_a_training_clip_say_what_it_is(made: tuple[list[VersionRow], Path]) -> None:
+def test_rows_of_a_training_clip_say_what_it_is(made: tuple[tuple[VersionRow, ...], Path]) -> None:
     rows, _ = made
     assert (rows[0].kind, rows[0].level, rows[0].severity, rows[0].stored) == ("none", 0, 0, True)
     assert {(row.clip_id, row.split, row.primary, row.is_still, row.seconds) for row in rows} == {
@@ -87,7 +87,7 @@ def test_rows_of_a_training_clip_say_what_it_is(made: tuple[list[VersionRow], Pa
     assert [row.level for row in rows if row.kind == "blur"] == [2, 3, 4, 5]
 
 
-def test_rows_of_a_training_clip_agree_with_its_crops(made: tuple[list[VersionRow], Path]) -> None:
+def test_rows_of_a_training_clip_agree_with_its_crops(made: tuple[tuple[VersionRow, ...], Path]) -> None:
     rows, folder = made
     assert {row.views for row in rows} == {f"crops/{ID}.npz"}
     crops = read_crops(folder / rows[0].views)
@@ -97,12 +97,12 @@ def test_rows_of_a_training_clip_agree_with_its_crops(made: tuple[list[VersionRo
     assert [row.row for row in stored] == list(range(len(crops.renditions)))
     assert {row.row for row in rows if not row.stored} == {0}  # made from the untouched one
     for row in stored:
-        assert len(crops.renditions[row.row].details) == (CONFIG.details if row.kind == "none" else 3)
+        assert len(crops.renditions[row.row].details) == (VIEWS - 1 if row.kind == "none" else 3)
         assert crops.renditions[row.row].motion.shape == (FPS, *MOTION_SIZE)
 
 
 def test_crops_are_the_last_of_the_seconds_and_details_are_those_of_the_frame(
-    scene: Path, made: tuple[list[VersionRow], Path]
+    scene: Path, made: tuple[tuple[VersionRow, ...], Path]
 ) -> None:
     rows, folder = made
     crops = read_crops(folder / rows[0].views)
@@ -125,7 +125,7 @@ def test_crops_are_the_last_of_the_seconds_and_details_are_those_of_the_frame(
             assert same(crops.renditions[row.row], wanted)
 
 
-def test_the_crop_cache_is_listed_and_measured(made: tuple[list[VersionRow], Path]) -> None:
+def test_the_crop_cache_is_listed_and_measured(made: tuple[tuple[VersionRow, ...], Path]) -> None:
     rows, folder = made
     assert list(crop_files(folder)) == [folder / rows[0].views]
     assert cache_size(folder) == (folder / rows[0].views).stat().st_size
@@ -133,8 +133,10 @@ def test_the_crop_cache_is_listed_and_measured(made: tuple[list[VersionRow], Pat
     assert cache_size(folder / "nowhere") == 0
 
 
-def test_the_same_seed_gives_the_same_bytes(scene: Path, made: tuple[list[VersionRow], Path], tmp_path: Path) -> None:
-    rows = distort_clip(clip_row(scene), CONFIG, tmp_path, seed=0)
+def test_the_same_seed_gives_the_same_bytes(
+    scene: Path, made: tuple[tuple[VersionRow, ...], Path], tmp_path: Path
+) -> None:
+    rows = distort_clip(clip_row(scene), CONFIG, tmp_path, seed=0).rows
     assert rows == made[0]
     assert (tmp_path / rows[0].views).read_bytes() == (made[1] / rows[0].views).read_bytes()
 
@@ -142,12 +144,12 @@ def test_the_same_seed_gives_the_same_bytes(scene: Path, made: tuple[list[Versio
 def test_seed_and_clip_fix_which_second_and_details_are_drawn(tmp_path: Path) -> None:
     path = tmp_path / "wide.mkv"  # larger than a crop, or all details would be alike
     write_scene(path, seed=1, height=180, width=320, seconds=2, fps=3)
-    config = replace(CONFIG, kinds=("darkening",), first_seconds=2, details=1, codec_details=1)
+    config = replace(CONFIG, kinds=("darkening",), first_seconds=2, codec_details=1)
     clips = [replace(clip_row(path), clip_id=f"{number:016x}", duration=2) for number in range(3)]
     drawn = []
     for seed in range(3):
         for clip in clips:
-            rows = distort_clip(clip, config, tmp_path / str(seed), seed=seed)
+            rows = distort_clip(clip, config, tmp_path / str(seed), seed=seed).rows
             stored = read_crops(tmp_path / str(seed) / rows[0].views).renditions[0]
             drawn.append((stored.whole.tobytes(), stored.details.tobytes()))
     assert len({whole for whole, _ in drawn}) == 2
@@ -158,7 +160,7 @@ def test_seed_and_clip_fix_which_second_and_details_are_drawn(tmp_path: Path) ->
 @pytest.mark.parametrize("codecs", [0, 1, 2])
 def test_a_clip_that_is_no_primary_takes_few_codecs_and_no_vmaf(scene: Path, tmp_path: Path, codecs: int) -> None:
     config = replace(CONFIG, kinds=("darkening", "h264", "h265"), codecs_per_clip=codecs, vmaf_frames=2)
-    rows = distort_clip(clip_row(scene, primary=False), config, tmp_path, seed=0)
+    rows = distort_clip(clip_row(scene, primary=False), config, tmp_path, seed=0).rows
     assert len({row.kind for row in rows if row.kind.startswith("h26")}) == codecs
     assert len([row for row in rows if row.kind == "darkening"]) == 5
     assert {(row.primary, row.vmaf) for row in rows} == {(False, None)}
@@ -169,7 +171,7 @@ def test_clips_that_are_no_primaries_take_one_codec_or_the_other(scene: Path, tm
     config = replace(CONFIG, kinds=("h264", "h265"), first_seconds=1)
     found = set()
     for seed in range(8):
-        rows = distort_clip(clip_row(scene, primary=False), config, tmp_path, seed=seed)
+        rows = distort_clip(clip_row(scene, primary=False), config, tmp_path, seed=seed).rows
         found |= {row.kind for row in rows[1:]}
         if len(found) == 2:
             break
@@ -178,10 +180,10 @@ def test_clips_that_are_no_primaries_take_one_codec_or_the_other(scene: Path, tm
 
 def test_vmaf_is_measured_for_training_primaries_alone(scene: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, kinds=("blur", "darkening"), vmaf_frames=2)
-    rows = distort_clip(clip_row(scene), config, tmp_path, seed=0)
+    rows = distort_clip(clip_row(scene), config, tmp_path, seed=0).rows
     assert rows[0].vmaf == 100
     assert {row.kind for row in rows if row.vmaf is None} == {"darkening"}
-    held_out = distort_clip(clip_row(scene, split="anchor"), config, tmp_path, seed=0)
+    held_out = distort_clip(clip_row(scene, split="anchor"), config, tmp_path, seed=0).rows
     assert {row.vmaf for row in held_out} == {None}
 
 
@@ -189,7 +191,7 @@ def test_vmaf_is_measured_for_training_primaries_alone(scene: Path, tmp_path: Pa
 def test_of_held_out_clips_every_version_is_kept_as_scoring_sees_it(
     scene: Path, tmp_path: Path, split: Split, primary: bool
 ) -> None:
-    rows = distort_clip(clip_row(scene, split=split, primary=primary), CONFIG, tmp_path, seed=0)
+    rows = distort_clip(clip_row(scene, split=split, primary=primary), CONFIG, tmp_path, seed=0).rows
     versions = versions_of(scene, CONFIG.held_out_seconds)
     assert [(row.kind, row.level) for row in rows] == list(versions)
     assert [row.row for row in rows] == list(range(len(rows)))
@@ -208,7 +210,7 @@ def test_of_held_out_clips_every_version_is_kept_as_scoring_sees_it(
 
 def test_a_held_out_clip_shorter_than_asked_gives_what_it_has(scene: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, kinds=("blur", "h264"), held_out_seconds=9)
-    rows = distort_clip(clip_row(scene, split="anchor"), config, tmp_path, seed=0)
+    rows = distort_clip(clip_row(scene, split="anchor"), config, tmp_path, seed=0).rows
     assert {row.seconds for row in rows} == {3}
     assert load_looks(tmp_path / rows[0].views).views.shape[:3] == (len(rows), 3, VIEWS)
 
@@ -217,7 +219,7 @@ def test_a_held_out_clip_shorter_than_asked_gives_what_it_has(scene: Path, tmp_p
 def test_a_photograph_of_odd_sides(tmp_path: Path, split: Split) -> None:
     path = tmp_path / "photo.png"
     Image.fromarray(next(scene_frames(seed=2, height=81, width=115, frames=1))).save(path)
-    rows = distort_clip(clip_row(path, split=split, is_still=True), CONFIG, tmp_path, seed=0)
+    rows = distort_clip(clip_row(path, split=split, is_still=True), CONFIG, tmp_path, seed=0).rows
     kinds = {row.kind for row in rows}
     assert kinds >= {"none", "resizing", "blur"}
     assert len(kinds & {"h264", "h265"}) == (CONFIG.codecs_per_clip if split == "train" else 2)
@@ -242,12 +244,23 @@ def test_a_broken_clip_is_named_and_leaves_nothing_behind(tmp_path: Path, split:
 
 
 @pytest.mark.parametrize("split", ["train", "calibration"])
-def test_a_clip_too_small_for_an_encoder_leaves_nothing_behind(tmp_path: Path, split: Split) -> None:
+def test_a_kind_that_a_clip_is_too_small_for_is_named_and_the_others_are_made(tmp_path: Path, split: Split) -> None:
     path = tmp_path / "small.mkv"
     write_scene(path, height=48, width=64, seconds=1, fps=3)
-    with pytest.raises(MediaError, match="64 x 48 pixels"):
-        distort_clip(clip_row(path, split=split), CONFIG, tmp_path / "out", seed=0)
-    assert not (tmp_path / "out").exists()
+    config = replace(CONFIG, codecs_per_clip=2)
+    made = distort_clip(clip_row(path, split=split), config, tmp_path / "out", seed=0)
+    [(kind, problem)] = made.problems
+    assert kind == "h265"
+    assert problem.startswith("64 x 48 pixels")
+    assert {row.kind for row in made.rows} >= {"none", "blur", "h264"}
+    assert "h265" not in {row.kind for row in made.rows}
+    stored = [row for row in made.rows if row.stored]
+    if split == "train":
+        assert [row.row for row in stored] == list(
+            range(len(read_crops(tmp_path / "out" / stored[0].views).renditions))
+        )
+    else:
+        assert len(load_looks(tmp_path / "out" / stored[0].views)) == len(made.rows)
 
 
 @pytest.mark.parametrize("split", ["train", "calibration"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +11,12 @@ from ladder_fakes import BrightnessTeacher, write_clip, write_manifest
 
 from w2svqa.core.errors import ConfigError, InputError, StoreError
 from w2svqa.core.protocols import Teacher
-from w2svqa.distort import Simulator
+from w2svqa.distort import SIMULATORS
+from w2svqa.distort.simulators import Frame
 from w2svqa.stages import ladder_items
 from w2svqa.stages.ladder_items import LadderConfig, build_items, load_items
 from w2svqa.stages.ladder_manifest import LadderClip, check_files, check_unseen, read_clips
-from w2svqa.stages.versions import Source, Version, make_versions
+from w2svqa.stages.versions import Version
 
 CONFIG = LadderConfig(kinds=("blur", "darkening"), seconds=3, vmaf_frames=0)
 TEACHERS = {"darkness": None}
@@ -128,15 +129,10 @@ def test_a_broken_clip_is_named_and_the_rest_goes_on(tmp_path: Path, clips: tupl
 def test_a_kind_that_fails_takes_no_other_with_it(
     tmp_path: Path, clips: tuple[LadderClip, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = make_versions
+    def fail(*_: object) -> Frame:
+        raise InputError("cannot be blurred")
 
-    def failing(source: Source, simulators: Iterable[Simulator], *, seed: int) -> Iterator[Version]:
-        for version in whole(source, simulators, seed=seed):
-            if version.kind == "blur":
-                raise InputError("cannot be blurred")
-            yield version
-
-    monkeypatch.setattr(ladder_items, "make_versions", failing)
+    monkeypatch.setitem(SIMULATORS, "blur", replace(SIMULATORS["blur"], on_frame=fail))
     items = build_items(clips[:1], tmp_path / "cache", media=tmp_path / "media", teachers={}, config=CONFIG)
     assert items.problems == ((clips[0].name, "blur: cannot be blurred"),)
     assert {row.kind for row in items.rows} == {"none", "darkening"}

@@ -77,7 +77,7 @@ class Pool:
         for clip in ("a", "b"):
             pictures = np.broadcast_to(random.integers(90, 160, 3, dtype=np.uint8), (3, SIDE, SIDE, 3))
             motion = random.integers(90, 160, (5, *MOTION_SIZE), dtype=np.uint8)
-            whole = pictures[2, :VIEW_SIZE, :VIEW_SIZE]
+            whole = pictures[2, :VIEW_SIZE, :VIEW_SIZE, 0]
             rendition = Rendition(details=pictures[:2], whole=whole, motion=motion)
             write_crops(folder / "crops" / f"{clip}.npz", Crops(size=(288, 432), renditions=(rendition,)))
 

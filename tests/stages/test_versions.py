@@ -216,6 +216,16 @@ def test_a_clip_too_small_for_a_kind_or_for_vmaf_is_refused(tmp_path: Path, kind
         make(path, [kind], vmaf=vmaf)
 
 
+def test_a_kind_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.mkv"
+    write_lossless(path, [np.full((12, 40, 3), 90, np.uint8)] * 3, fps=3)
+    source, problems = Source(path=str(path), is_still=False, seconds=1), list[tuple[str, str]]()
+    kinds = [SIMULATORS[kind] for kind in ("resizing", "darkening")]
+    made = list(make_versions(source, kinds, seed=SEED, problems=problems))
+    assert {version.kind for version in made} >= {"none", "darkening"}
+    assert [kind for kind, _ in problems] == ["resizing"]
+
+
 @pytest.mark.parametrize("content", [b"no video", b""])
 def test_a_broken_clip_is_refused_before_anything_is_made(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.mkv"

@@ -15,8 +15,9 @@ from torch.nn import functional
 from w2svqa.core.errors import BundleError
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.records import Chunk, ClipSpec
+from w2svqa.distort import distort_frame
 from w2svqa.students import onnx_export
-from w2svqa.students.compact import CompactConfig, CompactModel, Motion, Planes
+from w2svqa.students.compact import CompactConfig, CompactModel, Motion, Planes, SharedDropout, Tones
 from w2svqa.students.looks import Looks, look_at
 from w2svqa.students.runtime import ENCODER, CompactStudent, DiagnosisScale
 from w2svqa.students.views import MOTION_FRAMES, MOTION_SIZE, MOTION_SPEC, VIEW_SIZE, VIEWS
@@ -147,8 +148,9 @@ def test_severities_are_one_per_kind(model: CompactModel) -> None:
 
 def test_planes_of_a_flat_picture() -> None:
     planes = Planes()(torch.full((1, 16, 16, 3), 255, dtype=torch.uint8))
-    luma, contrast, blue, red = planes[0]
+    luma, contrast, deviation, blue, red = planes[0]
     assert torch.allclose(luma, torch.ones(16, 16), atol=1e-5)
+    assert torch.allclose(deviation, torch.full((16, 16), 2 - np.log(255) / 2), atol=0.05)
     assert torch.allclose(torch.stack([contrast, blue, red]), torch.zeros(3, 16, 16), atol=2e-3)
 
 
@@ -157,6 +159,61 @@ def test_local_contrast_ignores_brightness() -> None:
     dark, bright = Planes()(torch.from_numpy(texture)), Planes()(torch.from_numpy(texture + np.uint8(100)))
     assert torch.allclose(dark[:, 1], bright[:, 1], atol=1e-2)
     assert not torch.allclose(dark[:, 0], bright[:, 0], atol=0.5)
+
+
+def test_deviation_rises_with_contrast() -> None:
+    texture = np.random.default_rng(0).integers(-8, 9, (1, 32, 32, 3))
+    faint, strong = (Planes()(torch.from_numpy(128 + factor * texture))[0, 2] for factor in (1, 8))
+    assert torch.allclose(strong - faint, torch.full((32, 32), np.log(8) / 2), atol=0.35)
+
+
+def planes_of(picture: NDArray[np.uint8]) -> torch.Tensor:
+    planes: torch.Tensor = Planes()(torch.from_numpy(picture[None]))
+    return planes
+
+
+@given(seed=st.integers(0, 99), low=st.integers(0, 200), width=st.integers(1, 55))
+def test_shares_of_all_tones_are_one(seed: int, low: int, width: int) -> None:
+    picture = np.random.default_rng(seed).integers(low, low + width + 1, (64, 64, 3), dtype=np.uint8)
+    shares = Tones()(planes_of(picture))[0, : Tones.BINS] ** 2
+    assert float(shares.sum()) == pytest.approx(1, abs=1e-3)
+    centres = torch.arange(Tones.BINS) * 255 / (Tones.BINS - 1)
+    assert float((shares * centres).sum()) == pytest.approx(luma_of(picture[::4, ::4]).mean(), abs=1)
+
+
+def luma_of(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return np.asarray(picture @ np.array([0.299, 0.587, 0.114]))
+
+
+def test_a_tone_curve_moves_contrast_between_tones() -> None:
+    random = np.random.default_rng(0)
+    grey = np.clip(np.linspace(40, 215, 128)[None, :, None] + random.normal(0, 6, (128, 128, 1)), 0, 255)
+    picture = np.repeat(grey, 3, axis=2).astype(np.uint8)
+
+    def tilt(version: NDArray[np.uint8]) -> float:
+        """Contrast of light tones beyond that of dark ones."""
+        contrasts = Tones()(planes_of(version))[0, Tones.BINS :]
+        return float(contrasts[9:12].mean() - contrasts[3:6].mean())
+
+    before, darker, brighter = (
+        tilt(version)
+        for version in (picture, distort_frame(picture, "darkening", 4), distort_frame(picture, "brightening", 3))
+    )
+    assert darker > before + 0.1
+    assert brighter < before - 0.1
+
+
+def test_dropout_leaves_out_the_same_features_of_all_rows() -> None:
+    dropout = SharedDropout(0.4).train()
+    rows = 1 + torch.rand((6, 500), generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        dropped = dropout(rows)
+    left_out = dropped == 0
+    assert (left_out == left_out[0]).all()
+    assert 120 < int(left_out[0].sum()) < 280
+    assert torch.allclose(dropped[~left_out], rows[~left_out] / 0.6)
+    assert torch.equal(dropout.eval()(rows), rows)
 
 
 def test_onnx_gives_the_numbers_of_pytorch(model: CompactModel, student: CompactStudent) -> None:

@@ -28,7 +28,7 @@ def rendition(seed: int, *, details: int = 2, frames: int = 3, smooth: bool = Fa
             return np.full(shape, random.integers(256), np.uint8)
         return random.integers(0, 256, shape, dtype=np.uint8)
 
-    whole = draw(VIEW_SIZE, VIEW_SIZE, 3)
+    whole = draw(VIEW_SIZE, VIEW_SIZE)
     return Rendition(details=draw(details, SIDE, SIDE, 3), whole=whole, motion=draw(frames, *MOTION_SIZE))
 
 
@@ -73,7 +73,7 @@ def test_colours_keep_their_order_and_motion_its_extremes(tmp_path: Path) -> Non
     red[..., 0] = 255
     flicker = np.zeros((4, *MOTION_SIZE), np.uint8)
     flicker[::2] = 255
-    rendition = Rendition(details=red[None], whole=red[:VIEW_SIZE, :VIEW_SIZE], motion=flicker)
+    rendition = Rendition(details=red[None], whole=red[:VIEW_SIZE, :VIEW_SIZE, 0], motion=flicker)
     crops = Crops(size=(9, 9), renditions=(rendition,))
     write_crops(tmp_path / "clip.npz", crops)
     assert_same(read_crops(tmp_path / "clip.npz"), crops)

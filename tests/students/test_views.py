@@ -10,6 +10,7 @@ from w2svqa.students.views import (
     MOTION_SIZE,
     VIEW_SIZE,
     VIEWS,
+    join_views,
     make_details,
     make_motion,
     make_views,
@@ -34,7 +35,7 @@ def test_shape_for_any_size(size: tuple[int, int], margin: int) -> None:
     assert views.shape == (VIEWS, VIEW_SIZE, VIEW_SIZE, 3)
     assert details.shape == (VIEWS - 1, side, side, 3)
     assert views.dtype == details.dtype == np.uint8
-    assert (views[-1] == make_whole(picture)).all()
+    assert (views[-1] == make_whole(picture)[..., None]).all()
 
 
 def test_a_margin_lies_around_the_same_detail() -> None:
@@ -92,3 +93,20 @@ def test_of_more_motion_frames_evenly_spaced_ones_are_taken(count: int) -> None:
 def test_motion_frames_of_another_size_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="must have shape"):
         make_motion(np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize(("colour", "luma"), [((255, 0, 0), 76), ((0, 255, 0), 150), ((0, 0, 255), 29), ((9, 9, 9), 9)])
+def test_the_whole_picture_is_luma(colour: tuple[int, int, int], luma: int) -> None:
+    picture = np.full((200, 300, 3), colour, np.uint8)
+    whole = make_whole(picture)
+    assert whole.shape == (VIEW_SIZE, VIEW_SIZE)
+    assert whole.dtype == np.uint8
+    assert (whole == luma).all()
+
+
+def test_joined_views_are_the_details_and_the_whole_in_grey() -> None:
+    picture = frame(200, 300)
+    details, whole = make_details(picture)[:2], make_whole(picture)
+    views = join_views(details, whole)
+    assert (views[:2] == details).all()
+    assert (views[2:] == whole[None, ..., None]).all()

@@ -15,7 +15,7 @@ from w2svqa.core.random import generator
 from w2svqa.core.rows import Origin, PairRow, VersionRow
 from w2svqa.distort import SIMULATORS, distort_frame, distort_reduced
 from w2svqa.students.crops import MARGIN, Crops, Rendition, read_crops
-from w2svqa.students.views import VIEW_SIZE, make_motion
+from w2svqa.students.views import VIEW_SIZE, join_views, make_motion
 
 UNKNOWN = -1
 """Kind of a version of which nobody knows what is wrong with it."""
@@ -245,7 +245,7 @@ class Batches:
         # a version with fewer details than wanted shows some of them twice: every version has as many views
         filled = np.arange(self._config.details) % len(shown.details)
         shifted = shown.details[filled, top : top + VIEW_SIZE, left : left + VIEW_SIZE]
-        views = np.concatenate([shifted, shown.whole[None]])
+        views = join_views(shifted, shown.whole)
         return _mirrored(views, plan.mirror), _mirrored(shown.motion, plan.mirror)
 
     def _rendition(self, row: VersionRow) -> tuple[Crops, Rendition]:

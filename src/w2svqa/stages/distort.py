@@ -29,9 +29,8 @@ class DistortConfig:
     Attributes:
         kinds: names of simulators.
         first_seconds: a training clip gives one second, drawn from its first so many.
-        details: detail crops kept of the untouched second of a moving primary, of the six that scoring looks at; of
-            other training clips one fewer.
-        codec_details: detail crops kept of each encoded version; likewise.
+        codec_details: detail crops kept of each encoded version of a moving primary, of the six that scoring looks at
+            and that are kept of the untouched clip; of other training clips one fewer.
         codecs_per_clip: how many codecs a photograph, or a training clip that is no primary, is encoded with; moving
             primaries take all.
         vmaf_frames: frames on which VMAF is measured for the versions of training primaries; 0 not to measure it.
@@ -40,8 +39,7 @@ class DistortConfig:
 
     kinds: tuple[str, ...] = tuple(SIMULATORS)
     first_seconds: int = 2
-    details: int = 3
-    codec_details: int = 2
+    codec_details: int = 3
     codecs_per_clip: int = 1
     vmaf_frames: int = 12
     held_out_seconds: int = 4
@@ -57,18 +55,28 @@ class DistortConfig:
             raise ValueError(f"kinds {', '.join(unknown)} must be of {', '.join(SIMULATORS)}")
         if len(set(self.kinds)) < len(self.kinds):
             raise ValueError(f"kinds must be different, not {', '.join(self.kinds)}")
-        if not 1 <= self.codec_details <= self.details < VIEWS:
-            raise ValueError(
-                f"details {self.details} and codec_details {self.codec_details} must be 1 to {VIEWS - 1}, "
-                "the second no more than the first"
-            )
+        if not 1 <= self.codec_details < VIEWS:
+            raise ValueError(f"codec_details {self.codec_details} must be 1 to {VIEWS - 1}")
         if self.first_seconds < 1 or self.held_out_seconds < 1:
             raise ValueError("first_seconds and held_out_seconds must be at least 1")
         if self.codecs_per_clip < 0 or self.vmaf_frames < 0:
             raise ValueError(f"codecs and frames must be 0 or more, not {self.codecs_per_clip} and {self.vmaf_frames}")
 
 
-def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> list[VersionRow]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distorted:
+    """What became of a clip.
+
+    Attributes:
+        rows: one per version, the untouched clip first.
+        problems: kinds that could not be made, or not at every level, and why.
+    """
+
+    rows: tuple[VersionRow, ...]
+    problems: tuple[tuple[str, str], ...] = ()
+
+
+def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: int) -> Distorted:
     """Make all versions of a clip and write what the student sees of them below ``folder``.
 
     Args:
@@ -78,11 +86,11 @@ def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: in
         seed: fixes all that is drawn.
 
     Returns:
-        one row per version, the untouched clip first. Rows of spatial and temporal kinds of training clips are not
-        ``stored``: they are listed because they differ from the next milder level.
+        the versions. Rows of spatial and temporal kinds of training clips are not ``stored``: they are listed because
+        they differ from the next milder level. A kind that the clip is too small for is left out, and named.
 
     Raises:
-        InputError: the clip cannot be decoded, or is too small for one of its kinds, an encoder or VMAF.
+        InputError: the clip cannot be decoded.
         StoreError: the pictures cannot be written.
         W2SVQAError: FFmpeg fails to measure VMAF.
     """
@@ -90,13 +98,12 @@ def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: in
     return work(clip, config, folder, seed)
 
 
-def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> list[VersionRow]:
+def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> Distorted:
     random = generator(seed, "crops", clip.clip_id)
     length = 1 if clip.is_still else max(1, int(clip.duration or 1))
     seconds = int(random.integers(min(config.first_seconds, length))) + 1
-    fewer = not _is_rich(clip)
-    details = random.permutation(VIEWS - 1)[: max(1, config.details - fewer)].tolist()
-    encoded = details[: max(1, config.codec_details - fewer)]
+    details = random.permutation(VIEWS - 1).tolist()
+    encoded = details[: max(1, config.codec_details - (not _is_rich(clip)))]
     source = Source(
         path=clip.path,
         is_still=clip.is_still,
@@ -106,8 +113,10 @@ def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed:
     name = f"crops/{clip.clip_id}.npz"
     renditions: list[Rendition] = []
     rows: list[VersionRow] = []
+    problems: list[tuple[str, str]] = []
     size = (clip.height, clip.width)
-    for version in make_versions(source, _simulators(clip, config, random), seed=_seed_of(clip, seed)):
+    simulators = _simulators(clip, config, random)
+    for version in make_versions(source, simulators, seed=_seed_of(clip, seed), problems=problems):
         stored = version.kind == "none" or SIMULATORS[version.kind].family == "streaming"
         if stored:
             chosen = details if version.kind == "none" else encoded
@@ -115,7 +124,7 @@ def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed:
             size = version.key_frames[-1].shape[:2] if version.kind == "none" else size
         rows.append(_row(clip, version, views=name, row=len(renditions) - 1 if stored else 0, stored=stored, seconds=1))
     write_crops(folder / name, Crops(size=size, renditions=tuple(renditions)))
-    return rows
+    return Distorted(rows=tuple(rows), problems=tuple(problems))
 
 
 def _simulators(clip: ClipRow, config: DistortConfig, random: np.random.Generator) -> list[Simulator]:
@@ -145,16 +154,19 @@ def _rendition(version: Version, details: Sequence[int]) -> Rendition:
     )
 
 
-def _held_out_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> list[VersionRow]:
+def _held_out_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> Distorted:
     source = Source(path=clip.path, is_still=clip.is_still, seconds=config.held_out_seconds)
     name = f"views/{clip.clip_id}"
-    versions = make_versions(source, [SIMULATORS[kind] for kind in config.kinds], seed=_seed_of(clip, seed))
+    problems: list[tuple[str, str]] = []
+    simulators = [SIMULATORS[kind] for kind in config.kinds]
+    versions = make_versions(source, simulators, seed=_seed_of(clip, seed), problems=problems)
     seen = [(_headless(version), look_at(version.key_frames, version.motion)) for version in versions]
     seconds = min(len(looks) for _, looks in seen)
     save_looks(folder / name, [looks[:seconds] for _, looks in seen])
-    return [
+    rows = (
         _row(clip, version, views=name, row=row, stored=True, seconds=seconds) for row, (version, _) in enumerate(seen)
-    ]
+    )
+    return Distorted(rows=tuple(rows), problems=tuple(problems))
 
 
 def _headless(version: Version) -> Version:

@@ -25,13 +25,13 @@ from w2svqa.core.journal import Journal
 from w2svqa.core.protocols import Teacher
 from w2svqa.core.rows import ScoreRow
 from w2svqa.core.store import fingerprint, read_artifact, write_artifact
-from w2svqa.distort import SIMULATORS, UNSEEN_CODECS, Simulator, simulator
+from w2svqa.distort import SIMULATORS, UNSEEN_CODECS, simulator
 from w2svqa.stages.ladder_manifest import SEED, LadderClip
 from w2svqa.stages.versions import Source, Version, chunks_of, make_versions
 from w2svqa.students.looks import Looks, load_looks, look_at, save_looks
 from w2svqa.teachers.registry import load_teacher
 
-ARITHMETIC: Final = 1
+ARITHMETIC: Final = 2
 """Raised whenever the same clip would give other items."""
 
 KINDS: Final = (*SIMULATORS, *UNSEEN_CODECS)
@@ -251,7 +251,7 @@ def _path_of(task: _Task) -> str:
 
 def _make(task: _Task) -> _Made:
     kept: list[_Kept] = []
-    problems: list[str] = []
+    problems: list[tuple[str, str]] = []
     for version in _versions(task, problems):
         kept.append(_keep(version, task))
     count = min(len(each.looks) for each in kept)
@@ -261,7 +261,10 @@ def _make(task: _Task) -> _Made:
     return _Made(
         rows=tuple(_row(task.clip, each, stem, row, count) for row, each in enumerate(kept)),
         scores=tuple(score for each in kept for score in each.scores),
-        problems=(*problems, *(problem for each in kept for problem in each.problems)),
+        problems=(
+            *(f"{kind}: {why}" for kind, why in problems),
+            *(problem for each in kept for problem in each.problems),
+        ),
     )
 
 
@@ -278,32 +281,12 @@ class _Kept:
     problems: tuple[str, ...]
 
 
-def _versions(task: _Task, problems: list[str]) -> Iterator[Version]:
-    """Yield all versions; if a kind fails, the kinds one by one, leaving out those that do."""
+def _versions(task: _Task, problems: list[tuple[str, str]]) -> Iterator[Version]:
     clip, config = task.clip, task.config
     frames = config.vmaf_frames if clip.primary else 0
     source = Source(path=task.path, is_still=clip.is_still, seconds=config.seconds, vmaf_frames=frames)
     kinds = [simulator(kind) for kind in config.kinds]
-    seen: set[tuple[str, int]] = set()
-    try:
-        yield from _fresh(source, kinds, config.seed, seen)
-        return
-    except InputError:
-        if not seen:  # not even the untouched clip
-            raise
-    for kind in kinds:
-        try:
-            yield from _fresh(source, [kind], config.seed, seen)
-        except InputError as error:
-            problems.append(f"{kind.kind}: {error.without_path}")
-
-
-def _fresh(source: Source, kinds: Sequence[Simulator], seed: int, seen: set[tuple[str, int]]) -> Iterator[Version]:
-    for version in make_versions(source, kinds, seed=seed):
-        key = version.kind, version.level
-        if key not in seen:
-            seen.add(key)
-            yield version
+    return make_versions(source, kinds, seed=config.seed, problems=problems)
 
 
 def _keep(version: Version, task: _Task) -> _Kept:

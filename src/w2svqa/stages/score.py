@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, StrPath, W2SVQAError, printable
 from w2svqa.core.executor import ProcessExecutor
 from w2svqa.core.levels import LEVELS
+from w2svqa.core.memory import return_large_buffers
 from w2svqa.core.protocols import Diagnostician
 from w2svqa.core.records import Comparison, Reason, Score, Status, Tokens
 from w2svqa.preference.forms import Form
@@ -172,6 +173,7 @@ class Scorer:
 
     def _watch(self, path: StrPath) -> _Seen:
         student = self._bundle.student
+        return_large_buffers()  # or an hour takes more memory than a minute
         try:
             clip = open_clip(path, student.clip_spec)
             with reading_ahead(clip) as chunks:

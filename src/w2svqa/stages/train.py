@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from w2svqa.core.errors import StoreError, UnwritableError, W2SVQAError
 from w2svqa.core.files import atomic_write
+from w2svqa.core.random import generator
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig, Batches
 from w2svqa.students.compact import CompactConfig, CompactModel
@@ -38,12 +39,14 @@ class ModelConfig:
         token: length of a second's token.
         hidden: width of the comparator and of the diagnosis.
         motion: with a motion branch; without one the student sees key frames alone.
+        dropout: share of the features of all views that a step goes without.
     """
 
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     token: int = 96
     hidden: int = 64
     motion: bool = True
+    dropout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +131,10 @@ def train(
     for step, batch in _ahead(batches, range(start, config.steps)):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * rate_at((step + 0.5) / config.steps, config.warm_up)
-        record = _step(model, optimiser, batch, step, config)
+        with torch.random.fork_rng(devices=[]):
+            # dropout draws from PyTorch's global generator; by the step, for a resumed run must draw the same
+            torch.manual_seed(int(generator(seed, "dropout", step).integers(1 << 62)))
+            record = _step(model, optimiser, batch, step, config)
         if (step + 1) % config.checkpoint_steps == 0 or step + 1 == config.steps:
             _save(folder, model, optimiser, step + 1, record)
         progress(step + 1, config.steps, f"loss {record['loss']:.3f}, levels right {record['accuracy']:.0%}")

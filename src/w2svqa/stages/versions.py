@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import MediaError
+from w2svqa.core.errors import InputError, MediaError
 from w2svqa.core.records import Chunk
 from w2svqa.distort import Simulator, distort_frame, distort_frames, distort_reduced
 from w2svqa.students.views import MOTION_SIZE, MOTION_SPEC
@@ -79,7 +79,9 @@ class Source:
     vmaf_frames: int = 0
 
 
-def make_versions(source: Source, simulators: Iterable[Simulator], *, seed: int) -> Iterator[Version]:
+def make_versions(
+    source: Source, simulators: Iterable[Simulator], *, seed: int, problems: list[tuple[str, str]] | None = None
+) -> Iterator[Version]:
     """Yield the untouched clip, then its levels, mild to severe, kind by kind.
 
     A level is left out if nobody could tell it from the next milder one: no key frame has another pixel (blur of 0.1
@@ -91,18 +93,25 @@ def make_versions(source: Source, simulators: Iterable[Simulator], *, seed: int)
         source: the clip.
         simulators: the kinds.
         seed: fixes all that is drawn.
+        problems: gets each kind that fails, of which no further level is then made, and why; ``None`` to raise.
 
     Raises:
         MediaError: the clip cannot be decoded, or is too small for an encoder.
-        InputError: it is too small for a kind.
+        InputError: it is too small for a kind or for VMAF.
     """
     clean = _read(source.path, source.seconds)
     vmaf = _Vmaf(source, available=len(clean["motion"][0]))
     try:
         yield Version(kind="none", level=0, levels=1, **clean, vmaf=100.0 if source.vmaf_frames else None)
         for simulator in simulators:
-            if not (simulator.family == "temporal" and source.is_still):
+            if simulator.family == "temporal" and source.is_still:
+                continue
+            try:
                 yield from _distinct(clean, _levels(source, simulator, clean, vmaf, seed), simulator.family)
+            except InputError as error:
+                if problems is None:
+                    raise
+                problems.append((simulator.kind, error.without_path))
     finally:
         vmaf.close()
 

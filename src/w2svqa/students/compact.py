@@ -2,10 +2,10 @@
 
 ```
 views (7, 128, 128, 3) uint8                       one second of video, from views.make_views
-  -> luma, local contrast, two chroma planes        (7, 4, 128, 128)
-  -> seven convolutions, one trunk for all views     (7, 96, 8, 8)
-  -> mean and deviation over positions               (7, 192)
-  -> [mean over details, the whole view]             (384) -+
+  -> luma, the same normalised, contrast, colours   (7, 5, 128, 128)
+  -> four scales of convolutions, for all views      (7, 16, 64, 64) ... (7, 96, 8, 8)
+  -> their mean and mean square, and the tones       (7, 448)
+  -> [mean over details, the whole view]             (896) -+
 motion (64, 32, 32) uint8, the first `count` of them real   |-> token (96)
   -> [frame, change from the last, change to the next]      |
   -> three convolutions, mean and maximum over positions    |
@@ -22,6 +22,8 @@ learned by comparing versions of one clip holds between clips as well.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +42,7 @@ class CompactConfig:
         token: length of the token of one second.
         hidden: width of the comparator and of the diagnosis.
         motion: with a motion branch; without one it sees key frames alone.
+        dropout: share of the features of all views that a step of training goes without.
         kinds: names of the distortions it can name; "none" comes before them by itself.
     """
 
@@ -47,16 +50,22 @@ class CompactConfig:
     token: int = 96
     hidden: int = 64
     motion: bool = True
+    dropout: float = 0.0
     kinds: tuple[str, ...] = ()
 
 
 # ITU-R BT.601 luma and colour differences, scaled to about -1..1; which matrix matters little to a learned filter
 _RGB_TO_PLANES = ((0.299, 0.587, 0.114), (-0.169, -0.331, 0.5), (0.5, -0.419, -0.081))
+PLANES = 5
+"""Planes of a view: luma, normalised luma, logarithm of the local deviation, two colour differences."""
+
 _WINDOW = 7
 _CONTRAST_FLOOR = 1 / 255
 _MOMENT = 96  # mean and maximum of 48 channels
 _CHANGE_GAIN = 4.0  # neighbouring frames differ by few grey levels
 _CONTENT = 16  # numbers by which two videos are near each other or not
+_APART = 4  # pixels between those whose tones are counted: enough for a share, and cheap
+_LARGEST = 5.0  # deviations by which a statistic may lie from its mean: what was never seen must not decide alone
 _QUALITY_GAIN = 4.0  # a new network's qualities differ by little, and levels are steps of about one
 
 
@@ -73,15 +82,15 @@ class Planes(nn.Module):
         self.register_buffer("matrix", torch.tensor(_RGB_TO_PLANES).reshape(3, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """Map ``(N, height, width, 3)`` RGB 0-255 of any type to float32 ``(N, 4, height, width)``."""
+        """Map ``(N, height, width, 3)`` RGB 0-255 of any type to float32 ``(N, PLANES, height, width)``."""
         rgb = pixels.float().permute(0, 3, 1, 2) / 255
         planes = functional.conv2d(rgb, self.get_buffer("matrix"))
         luma = planes[:, :1].contiguous()  # pooling a strided plane is many times slower
         mean = _local_mean(luma)
         # clamped: the difference of two rounded means can fall below zero on flat regions
         deviation = (_local_mean(luma * luma) - mean * mean).clamp(min=0).sqrt()
-        normalised = (luma - mean) / (deviation + _CONTRAST_FLOOR)
-        return torch.cat([2 * luma - 1, normalised, 2 * planes[:, 1:]], dim=1)
+        floored = deviation + _CONTRAST_FLOOR
+        return torch.cat([2 * luma - 1, (luma - mean) / floored, floored.log() / 2 + 2, 2 * planes[:, 1:]], dim=1)
 
 
 def _local_mean(plane: Tensor) -> Tensor:
@@ -166,25 +175,96 @@ class Motion(nn.Module):
         return torch.cat([features.mean(dim=(2, 3)), features.amax(dim=(2, 3))], dim=1)
 
 
+class Tones(nn.Module):
+    """How often each lightness occurs in a view, and how much contrast there is where it does.
+
+    A tone curve makes shadows flat and highlights steep, or the other way round: what darkens or brightens a picture
+    shows in the contrast of its tones, where its mean lightness may be that of another picture by nature.
+    """
+
+    BINS = 16
+    WIDTH = 2 * BINS
+    """Length of what it returns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        centres = torch.linspace(-1, 1, self.BINS).reshape(1, -1, 1, 1)
+        self.register_buffer("centres", centres, persistent=False)
+
+    def forward(self, planes: Tensor) -> Tensor:
+        """Map ``(N, PLANES, side, side)`` to float32 ``(N, WIDTH)``: shares of the bins, then their contrasts."""
+        planes = planes[:, :, ::_APART, ::_APART].float()
+        luma, contrast = planes[:, :1], planes[:, 2:3]
+        distance = (luma - self.get_buffer("centres")).abs() * ((self.BINS - 1) / 2)
+        near = (1 - distance).clamp(min=0)
+        share, weighted = near.mean(dim=(2, 3)), (near * contrast).mean(dim=(2, 3))
+        return torch.cat([share.sqrt(), weighted / (share + 1e-3)], dim=1)
+
+
+class Trunk(nn.Module):
+    """The planes of a view to statistics of its features at every scale: their mean and root mean square.
+
+    Fine scales tell noise, blur and coding apart on any content; coarse ones know more of the content.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        first, second, third, last = widths
+        self.tones = Tones()
+        self.width = 2 * sum(widths) + Tones.WIDTH
+        self.scales = nn.ModuleList(
+            [
+                _convolution(PLANES, first, stride=2),
+                nn.Sequential(_convolution(first, second, stride=2), Residual(second)),
+                nn.Sequential(_convolution(second, third, stride=2), Residual(third)),
+                nn.Sequential(_convolution(third, last, stride=2), Residual(last)),
+            ]
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``(N, PLANES, side, side)`` to float32 ``(N, width)``, tones first."""
+        statistics = [self.tones(features)]
+        for scale in self.scales:
+            features = scale(features)
+            statistics.append(_moments(features.float()))
+        return torch.cat(statistics, dim=1)
+
+
+def _moments(features: Tensor) -> Tensor:
+    """Mean and root mean square over positions, ``(N, 2 * channels)``: a deviation follows from them and costs more."""
+    size = math.sqrt(features.shape[2] * features.shape[3])
+    return torch.cat([features.mean(dim=(2, 3)), torch.linalg.vector_norm(features, dim=(2, 3)) / size], dim=1)
+
+
+class SharedDropout(nn.Module):
+    """Dropout of the same features in every row, so that versions of one clip are still compared by like features."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map ``(N, F)`` to the same shape; in evaluation mode nothing happens."""
+        if not self.training or self.share == 0:
+            return features
+        return features * functional.dropout(features.new_ones(1, features.shape[1]), self.share)
+
+
 class Encoder(nn.Module):
     """The views and the motion of one second to its token."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
-        first, second, third, last = config.widths
         self.planes = Planes()
-        self.trunk = nn.Sequential(
-            _convolution(4, first, stride=2),
-            _convolution(first, second, stride=2),
-            Residual(second),
-            _convolution(second, third, stride=2),
-            Residual(third),
-            _convolution(third, last, stride=2),
-            Residual(last),
-        )
+        self.trunk = Trunk(config.widths)
         self.motion = Motion() if config.motion else None
-        seen = 4 * last + (Motion.WIDTH if config.motion else 0)
-        self.head = nn.Sequential(nn.LayerNorm(seen), nn.Linear(seen, config.token))
+        seen = 2 * self.trunk.width + (Motion.WIDTH if config.motion else 0)
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(seen, eps=1e-3, affine=False),
+            nn.Hardtanh(-_LARGEST, _LARGEST),
+            SharedDropout(config.dropout),
+            nn.Linear(seen, config.token),
+        )
 
     def forward(self, views: Tensor, motion: Tensor, count: Tensor) -> Tensor:
         """Map one second each to float32 tokens ``(N, token)``.
@@ -198,19 +278,18 @@ class Encoder(nn.Module):
         return self.from_planes(self.planes(views.flatten(0, 1)), motion, count)
 
     def from_planes(self, planes: Tensor, motion: Tensor, count: Tensor) -> Tensor:
-        """Map the planes of all views, ``(N * V, 4, side, side)``, and the motion to tokens."""
-        seen = self._spatial(self.trunk(planes).float(), motion.shape[0])
+        """Map the planes of all views, ``(N * V, PLANES, side, side)``, and the motion to tokens."""
+        seen = self._spatial(self.trunk(planes), motion.shape[0])
         if self.motion is not None:
             seen = torch.cat([seen, self.motion(motion, count).float()], dim=1)
         tokens: Tensor = self.head(seen)
         return tokens
 
-    def _spatial(self, features: Tensor, seconds: int) -> Tensor:
-        mean = features.mean(dim=(2, 3))
-        deviation = ((features - mean[:, :, None, None]) ** 2).mean(dim=(2, 3)).add(1e-6).sqrt()
-        pooled = torch.cat([mean, deviation], dim=1).reshape(seconds, -1, 2 * features.shape[1])
+    @staticmethod
+    def _spatial(pooled: Tensor, seconds: int) -> Tensor:
+        views = pooled.reshape(seconds, -1, pooled.shape[1])
         # no deviation over details: it would tell how many there are, which differs between training and scoring
-        return torch.cat([pooled[:, :-1].mean(dim=1), pooled[:, -1]], dim=1)
+        return torch.cat([views[:, :-1].mean(dim=1), views[:, -1]], dim=1)
 
 
 class Comparator(nn.Module):

@@ -48,7 +48,7 @@ class Rendition:
 
     Attributes:
         details: uint8 ``(D, SIDE, SIDE, 3)``, crops at native resolution.
-        whole: uint8 ``(VIEW_SIZE, VIEW_SIZE, 3)``, the whole picture: not shifted, for scoring shows all of it.
+        whole: uint8 ``(VIEW_SIZE, VIEW_SIZE)`` luma of the whole picture: not shifted, for scoring shows all of it.
         motion: uint8 ``(T, 32, 32)`` luma; ``T = 0`` for a still.
     """
 
@@ -82,7 +82,7 @@ def write_crops(path: Path, crops: Crops) -> None:
     arrays: dict[str, NDArray[Any]] = {"facts": np.array([*crops.size, len(crops.renditions)], dtype=np.int64)}
     for index, rendition in enumerate(crops.renditions):
         arrays[f"details_{index}"] = _packed(cv2, np.concatenate(rendition.details))
-        arrays[f"whole_{index}"] = _packed(cv2, rendition.whole)
+        arrays[f"whole_{index}"] = _packed(cv2, np.repeat(rendition.whole[..., None], 3, axis=2))
         arrays[f"motion_{index}"] = _squeezed(rendition.motion)
     buffer = io.BytesIO()  # an archive is written with seeks, which the atomic file need not allow
     np.savez(buffer, allow_pickle=False, **arrays)
@@ -110,7 +110,7 @@ def read_crops(path: Path) -> Crops:
 
 def _rendition(cv2: ModuleType, arrays: Mapping[str, _Bytes], index: int) -> Rendition:
     details = _unpacked(cv2, arrays[f"details_{index}"]).reshape(-1, SIDE, SIDE, 3)
-    whole = _unpacked(cv2, arrays[f"whole_{index}"]).reshape(VIEW_SIZE, VIEW_SIZE, 3)
+    whole = _unpacked(cv2, arrays[f"whole_{index}"])[..., 0].reshape(VIEW_SIZE, VIEW_SIZE)
     motion = np.frombuffer(
         lzma.decompress(arrays[f"motion_{index}"].tobytes(), lzma.FORMAT_RAW, filters=_FILTERS), np.uint8
     ).reshape(-1, *MOTION_SIZE)

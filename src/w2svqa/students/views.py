@@ -24,6 +24,8 @@ DETAIL_GRID: Final = (2, 3)
 VIEWS: Final = DETAIL_GRID[0] * DETAIL_GRID[1] + 1
 """Detail crops, then the whole picture."""
 
+_LUMA: Final = (299, 587, 114)  # BT.601, in thousandths
+
 MOTION_SIZE: Final = (32, 32)
 """Height and width of a motion frame. Small: jitter moves the whole picture, stuttering stops it; any size shows it."""
 
@@ -36,7 +38,7 @@ neighbours."""
 
 
 def make_views(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Cut a key frame into the student's views: :func:`make_details`, then :func:`make_whole`.
+    """Cut a key frame into the student's views: :func:`make_details`, then :func:`make_whole` as grey pixels.
 
     Args:
         frame: uint8 ``(height, width, 3)``, RGB 0-255, any size from one pixel.
@@ -48,7 +50,7 @@ def make_views(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         >>> make_views(np.zeros((720, 1280, 3), np.uint8)).shape
         (7, 128, 128, 3)
     """
-    return np.concatenate([make_details(frame), make_whole(frame)[None]])
+    return join_views(make_details(frame), make_whole(frame))
 
 
 def make_details(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uint8]:
@@ -73,15 +75,29 @@ def make_details(frame: NDArray[np.uint8], *, margin: int = 0) -> NDArray[np.uin
 
 
 def make_whole(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the whole of a key frame, averaged down (or stretched up) to a square.
+    """Return the luma of the whole key frame, averaged down (or stretched up) to a square.
+
+    Without colours, which the details show: they would tell clips apart, not their qualities, and fill the crop cache.
 
     Args:
         frame: uint8 ``(height, width, 3)``, RGB 0-255, any size from one pixel.
 
     Returns:
-        uint8 ``(VIEW_SIZE, VIEW_SIZE, 3)``.
+        uint8 ``(VIEW_SIZE, VIEW_SIZE)``, BT.601 luma in full range.
     """
-    return resize_rgb(frame, (VIEW_SIZE, VIEW_SIZE), method="area")
+    small = resize_rgb(frame, (VIEW_SIZE, VIEW_SIZE), method="area").astype(np.uint32)
+    # in integers, alike on every processor
+    luma = (small[..., 0] * _LUMA[0] + small[..., 1] * _LUMA[1] + small[..., 2] * _LUMA[2] + 500) // 1000
+    return luma.astype(np.uint8)
+
+
+def join_views(details: NDArray[np.uint8], whole: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put detail crops, uint8 ``(D, side, side, 3)``, and the luma of the whole, ``(side, side)``, into one array.
+
+    Returns:
+        uint8 ``(D + 1, side, side, 3)``; the whole comes last, its three channels alike.
+    """
+    return np.concatenate([details, np.broadcast_to(whole[None, :, :, None], (1, *whole.shape, 3))])
 
 
 def make_motion(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int]:
