@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from w2svqa.core.errors import BundleError
 from w2svqa.core.levels import LEVELS
-from w2svqa.core.records import Chunk, ClipSpec
+from w2svqa.core.records import Chunk, ClipSpec, Reason
 from w2svqa.distort import distort_frame
 from w2svqa.students import onnx_export
 from w2svqa.students.compact import CompactConfig, CompactModel, Motion, Planes, SharedDropout, Tones
 from w2svqa.students.looks import Looks, look_at
-from w2svqa.students.runtime import ENCODER, CompactStudent, DiagnosisScale
+from w2svqa.students.runtime import ENCODER, CompactStudent, DiagnosisScale, first_answers
 from w2svqa.students.views import MOTION_FRAMES, MOTION_SIZE, MOTION_SPEC, VIEW_SIZE, VIEWS
 
 KINDS = ("blur", "noise")
@@ -300,6 +300,26 @@ def test_seconds_are_diagnosed_as_the_videos_that_they_are(student: CompactStude
     tokens = 5 * np.random.default_rng(4).normal(size=(70, 12)).astype(np.float32)
     each = student.diagnose_seconds(tokens)
     assert each == tuple(student.diagnose(tokens[index : index + 1]) for index in range(70))
+
+
+def test_doubt_between_distortions_does_not_make_a_video_clean(student: CompactStudent) -> None:
+    assert first_answers(np.array([[0.45, 0.3, 0.25], [0.45, 0.2, 0.35], [0.5, 0.5, 0], [1, 0, 0]])).tolist() == [
+        1,
+        2,
+        0,
+        0,
+    ]
+    assert first_answers(np.ones((2, 1))).tolist() == [0, 0]
+    [reasons] = student._reasons_of(np.array([[0.45, 0.46, 0.09]]), np.array([[0.7, 0.2]]))
+    assert reasons == (Reason(distortion=KINDS[0], severity=0.7, probability=0.46),)
+
+
+@given(seed=st.integers(0, 99), kinds=st.integers(12, 30))
+def test_of_a_distorted_video_something_is_named(seed: int, kinds: int) -> None:
+    """However many kinds share the probability."""
+    shares = np.random.default_rng(seed).dirichlet(np.ones(kinds))
+    probabilities = np.concatenate([[0.3], 0.7 * shares])[None]
+    assert first_answers(probabilities)[0] == 1 + shares.argmax()
 
 
 def test_bias_of_none_decides_whether_anything_is_named(student: CompactStudent) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.students.runtime import DiagnosisScale
+from w2svqa.students.runtime import DiagnosisScale, first_answers
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -101,7 +101,7 @@ def _newton_step(parameters: Floats, logits: Floats, truth: Floats, weights: Flo
 
 
 def calibration_error(probabilities: Floats, kinds: Integers) -> float:
-    """Return the expected calibration error of the most probable kind, 0 (best) to 1.
+    """Return the expected calibration error of the first answer, 0 (best) to 1.
 
     Over :data:`BINS` equal bins of confidence: the mean distance of confidence and accuracy, videos weighed by
     :func:`even_weights`.
@@ -121,8 +121,9 @@ def calibration_error(probabilities: Floats, kinds: Integers) -> float:
     """
     _check(probabilities, kinds)
     weights = even_weights(kinds)
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == kinds
+    answers = first_answers(probabilities)
+    confidence = probabilities[np.arange(len(answers)), answers]
+    right = answers == kinds
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     gaps = np.bincount(bins, weights=weights * (confidence - right), minlength=BINS)
     return round(float(np.abs(gaps).sum()), 12)
@@ -131,7 +132,7 @@ def calibration_error(probabilities: Floats, kinds: Integers) -> float:
 def diagnosis_figures(probabilities: Floats, kinds: Integers, names: tuple[str, ...]) -> dict[str, object]:
     """Return how a diagnosis does on videos whose kind is known, with N.
 
-    ``top1``: share of the videos whose kind is the most probable one ("none" included), per kind; ``top1_mean``: their
+    ``top1``: share of the videos whose kind is the first answer ("none" included), per kind; ``top1_mean``: their
     mean over kinds; ``none_rate``: share of clean videos of which nothing is named; ``calibration_error`` as
     :func:`calibration_error`.
 
@@ -140,7 +141,7 @@ def diagnosis_figures(probabilities: Floats, kinds: Integers, names: tuple[str, 
         kinds: ``(N,)``, 0 for clean, else 1 + the index of the distortion.
         names: of the K distortions.
     """
-    right = probabilities.argmax(axis=1) == kinds
+    right = first_answers(probabilities) == kinds
     chosen = {name: kinds == index for index, name in enumerate(names, start=1)}
     top1 = {name: float(right[rows].mean()) for name, rows in chosen.items() if rows.any()}
     clean = kinds == 0

@@ -30,6 +30,7 @@ from w2svqa.stages.ladder_intervals import Figure, difference
 from w2svqa.stages.ladder_items import LadderItems, LadderRow
 from w2svqa.students.bundle import Bundle
 from w2svqa.students.looks import Looks
+from w2svqa.students.runtime import first_answers
 
 Floats = NDArray[np.float64]
 
@@ -250,8 +251,8 @@ def _look_at_clip(
         seconds=dict(zip(names, np.split(single.value, ends), strict=True)),
         raw_seconds=dict(zip(names, np.split(single.raw, ends), strict=True)),
         named={
-            name: Named(kind=kinds[int(each.argmax())], probability=float(each.max()))
-            for name, each in zip(names, probabilities, strict=True)
+            name: Named(kind=kinds[answer], probability=float(each[answer]))
+            for name, answer, each in zip(names, first_answers(probabilities).tolist(), probabilities, strict=True)
         },
     )
 

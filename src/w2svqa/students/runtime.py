@@ -27,7 +27,7 @@ ENCODER, COMPARATOR, DIAGNOSIS = "encoder.onnx", "comparator.onnx", "diagnosis.o
 _ROWS: Final = 64
 
 _LEAST_PROBABILITY: Final = 0.1
-"""Distortions less probable than this are not named."""
+"""Distortions less probable than this are not named beside the most probable one."""
 
 _Second = tuple[NDArray[np.uint8], NDArray[np.uint8], int]
 """Views, motion frames and how many of these are real."""
@@ -68,6 +68,25 @@ class DiagnosisScale:
         exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
         shares: NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)
         return shares
+
+
+def first_answers(probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return what is said of each video first: 0 for "none", else 1 + the index of a distortion, int64 ``(N,)``.
+
+    "None" is said where it is at least as probable as all distortions together. The doubt which of them it is, blur or
+    resizing, is no reason to call a video clean.
+
+    Args:
+        probabilities: ``(N, 1 + kinds)``, "none" first; rows sum to 1.
+
+    Example:
+        >>> first_answers(np.array([[0.4, 0.3, 0.3], [0.5, 0.5, 0.0]]))
+        array([1, 0])
+    """
+    distortions = probabilities[:, 1:]
+    if not distortions.shape[1]:
+        return np.zeros(len(probabilities), dtype=np.int64)
+    return np.where(probabilities[:, 0] >= 0.5, 0, 1 + distortions.argmax(axis=1))
 
 
 class CompactStudent:
@@ -180,7 +199,7 @@ class CompactStudent:
         return logits
 
     def diagnose(self, tokens: Tokens) -> tuple[Reason, ...]:
-        """Return the distortions it sees, most probable first; empty where "none" is more likely than any."""
+        """Return the distortions it sees, most probable first; empty where "none" is as likely as all of them."""
         return self._reasons([tokens])[0]
 
     def diagnose_seconds(self, tokens: Tokens) -> tuple[tuple[Reason, ...], ...]:
@@ -201,17 +220,23 @@ class CompactStudent:
 
     def _reasons(self, videos: Sequence[Tokens]) -> tuple[tuple[Reason, ...], ...]:
         logits, severities = self.diagnosis(videos)
-        probabilities = self.diagnosis_scale.probabilities(logits)
-        return tuple(self._named(*row) for row in zip(probabilities.tolist(), severities.tolist(), strict=True))
+        return self._reasons_of(self.diagnosis_scale.probabilities(logits), severities)
 
-    def _named(self, probabilities: Sequence[float], severities: Sequence[float]) -> tuple[Reason, ...]:
-        none, *rest = probabilities
-        if none >= max(rest, default=0.0):
+    def _reasons_of(
+        self, probabilities: NDArray[np.float64], severities: NDArray[np.float64]
+    ) -> tuple[tuple[Reason, ...], ...]:
+        answers = first_answers(probabilities)
+        rows = zip(answers.tolist(), probabilities.tolist(), severities.tolist(), strict=True)
+        return tuple(self._named(*row) for row in rows)
+
+    def _named(self, answer: int, probabilities: Sequence[float], severities: Sequence[float]) -> tuple[Reason, ...]:
+        if not answer:
             return ()
+        named = zip(self.kinds, severities, probabilities[1:], strict=True)
         reasons = [
             Reason(distortion=kind, severity=severity, probability=probability)
-            for kind, severity, probability in zip(self.kinds, severities, rest, strict=True)
-            if probability >= _LEAST_PROBABILITY
+            for index, (kind, severity, probability) in enumerate(named, start=1)
+            if index == answer or probability >= _LEAST_PROBABILITY
         ]
         return tuple(sorted(reasons, key=lambda reason: -reason.probability))
 
