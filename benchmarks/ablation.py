@@ -5,8 +5,9 @@ Usage: python benchmarks/ablation.py --run runs/compact-3 [--data DIR] [--manife
 
 The run folder is one that `w2svqa run configs/compact.yaml` has finished: its clips, crop cache and labels are used
 again, pairs are drawn anew for each arm. Every arm is trained with each seed, with a smaller network, one detail crop a
-look and few steps, so its figures lie below those of the shipped student and are to be compared with each other only. A step of an arm without
-some kind of pair holds that many groups less, and what the teachers say is calibrated on all clips in every arm.
+look and few steps, so its figures lie below those of the shipped student and are to be compared with each other only.
+A step of an arm without some kind of pair holds that many groups less, and what the teachers say is calibrated on all
+clips in every arm.
 
 benchmarks/ladder.py makes the items first. Trainings are kept in RUN/ablation, apart for each configuration; killed, it
 goes on where it stopped, and calls with some --arms each and one thread may run side by side before one prints all.
