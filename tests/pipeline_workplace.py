@@ -96,7 +96,6 @@ class Workplace:
             "distort": {
                 "kinds": ["blur", "noise"],
                 "first_seconds": 1,
-                "details": 2,
                 "codec_details": 1,
                 "vmaf_frames": 0,
                 "held_out_seconds": 2,

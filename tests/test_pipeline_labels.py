@@ -26,7 +26,7 @@ from w2svqa.distort import distort_video
 from w2svqa.stages import label
 
 TEST = {"test_primaries": 8, "seconds": 1, "admission": {"least_contents": 2, "resamples": 20}}
-DISTORT = {"kinds": ["resizing", "blur"], "first_seconds": 1, "held_out_seconds": 2, "details": 2, "codec_details": 1}
+DISTORT = {"kinds": ["resizing", "blur"], "first_seconds": 1, "held_out_seconds": 2, "codec_details": 1}
 TRAINED = ("one.mkv", "scene-001.mkv", "scene-003.mkv")
 
 

@@ -240,9 +240,8 @@ def _distort_missing(
     work = partial(distort_clip, config=run.config.distort, folder=folder, seed=run.config.seed)
     made, errors = map_resumed(work, clips, kept, workers=run.workers, progress=partial(run.progress, "distort"))
     failed: dict[str, object] = {clip.path: errors[clip.clip_id] for clip in clips if clip.clip_id in errors}
-    for clip in clips:
-        for kind, problem in made[clip.clip_id].problems if clip.clip_id in made else ():
-            failed[f"{kind} of {clip.path}"] = problem
+    for clip in (clip for clip in clips if clip.clip_id in made):
+        failed |= {f"{kind} of {clip.path}": problem for kind, problem in made[clip.clip_id].problems}
     return made, failed
 
 

@@ -251,7 +251,7 @@ def test_a_kind_that_a_clip_is_too_small_for_is_named_and_the_others_are_made(tm
     made = distort_clip(clip_row(path, split=split), config, tmp_path / "out", seed=0)
     [(kind, problem)] = made.problems
     assert kind == "h265"
-    assert problem.startswith("64 x 48 pixels")
+    assert "64 x 48 pixels, too small" in problem
     assert {row.kind for row in made.rows} >= {"none", "blur", "h264"}
     assert "h265" not in {row.kind for row in made.rows}
     stored = [row for row in made.rows if row.stored]
@@ -286,9 +286,8 @@ def test_a_folder_that_cannot_be_made_is_named(scene: Path, tmp_path: Path, spli
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"details": 0, "codec_details": 0},
-        {"details": VIEWS},
-        {"details": 2, "codec_details": 3},
+        {"codec_details": 0},
+        {"codec_details": VIEWS},
         {"first_seconds": 0},
         {"held_out_seconds": 0},
         {"kinds": ("blur", "vp9")},
