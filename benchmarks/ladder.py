@@ -1,12 +1,12 @@
 """How well a student orders, ranks and explains on contents and codecs it never saw, beside NIQE, BRISQUE and CNNIQA.
 
 Usage: python benchmarks/ladder.py [--data DIR] [--bundle DIR] [--manifest tuning|final] [--cache DIR] [--workers N]
-       [--small]
+       [--small] [--card]
 
 Rules: docs/evaluation.md. The first run makes the items of the manifest (every clip at every level of every
 distortion: about a minute per clip and core) and keeps them in the cache; killed, it goes on where it stopped. --small
-takes two clips of the tuning manifest and a few kinds and ends within a minute: its figures mean nothing. The last line
-is JSON.
+takes two clips of the tuning manifest and a few kinds and ends within a minute: its figures mean nothing. --card writes
+the headlines, with N and intervals, into the card of the bundle that --bundle names. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from w2svqa.core.errors import W2SVQAError
 from w2svqa.core.executor import Executor, ProcessExecutor, SerialExecutor
@@ -26,7 +27,7 @@ from w2svqa.stages.ladder import FLOORS, LEAST_SOURCES, Ladder, measure
 from w2svqa.stages.ladder_intervals import INTERVAL, RESAMPLES, Figure
 from w2svqa.stages.ladder_items import KINDS, LadderConfig, LadderItems, build_items
 from w2svqa.stages.ladder_manifest import SEED, LadderClip, check_files, check_unseen, read_clips
-from w2svqa.students.bundle import load_bundle
+from w2svqa.students.bundle import load_bundle, read_card, write_card
 
 MANIFESTS = Path(__file__).parent / "manifests"
 TEACHERS = {"niqe": "niqe", "brisque": "brisque-live", "cnniqa": "cnniqa-live"}
@@ -68,7 +69,10 @@ def main() -> None:
         raise SystemExit(1) from None
     show(found, options.small)
     took = {"build_seconds": round(built - begin, 1), "measure_seconds": round(time.perf_counter() - built, 1)}
-    print(json.dumps({**summary(found), **took, "manifest": options.manifest, "small": options.small}))
+    told = {**summary(found), **took, "manifest": options.manifest, "small": options.small}
+    if options.card:
+        enter(told, Path(options.bundle))
+    print(json.dumps(told))
 
 
 def parse() -> argparse.Namespace:
@@ -81,7 +85,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=cache, help="where items are kept")
     parser.add_argument("--workers", type=int, default=1, help="clips at a time")
     parser.add_argument("--small", action="store_true", help="a few clips and kinds; ends within a minute")
+    parser.add_argument("--card", action="store_true", help="write the headlines into the card of --bundle")
     options = parser.parse_args()
+    if options.card and (options.small or not options.bundle):
+        parser.error("--card needs --bundle, and a run that is not --small")
     if options.small:  # final is looked at for the table alone
         options.manifest = "tuning"
     return options
@@ -199,6 +206,16 @@ def summary(found: Ladder) -> dict[str, object]:
         "student": found.student,
         "units": {"within, vmaf_srcc": "Spearman, -1 to 1", "others": "share, 0 to 1"},
     }
+
+
+def enter(told: Mapping[str, Any], bundle: Path) -> None:
+    """Write the headlines of a finished run into a bundle's card, in place of an older entry."""
+    rows = {
+        name: {"value": told[name], "interval": told["intervals"][name], "n": told["n"][name]} for name in HEADLINES
+    }
+    card = read_card(bundle)
+    figures = {**card["figures"], "ladder": {"manifest": told["manifest"], **rows}}
+    write_card(bundle, {**card, "figures": figures})
 
 
 def values(figures: Mapping[str, Figure]) -> dict[str, float | None]:
