@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from w2svqa import pipeline
 from w2svqa.core.errors import InputError
 from w2svqa.core.files import sha256_file
-from w2svqa.core.records import Chunk
+from w2svqa.core.protocols import Video
 from w2svqa.core.rows import ClipRow
 from w2svqa.stages.distort import DistortConfig, Distorted, distort_clip
 from w2svqa.stages.label import Labelled, label_clip
@@ -180,9 +180,12 @@ class ByPixels:
     contrast: float
     higher_is_better: bool = True
     range: tuple[float, float] = (0, 255)
+    needs_reference: bool = False
+    needs_motion: bool = False
 
-    def score(self, chunks: Iterable[Chunk]) -> float:
-        frames = [chunk.key_frame.astype(np.float64) for chunk in chunks]
+    def score(self, video: Video, reference: Video | None = None) -> float:
+        del reference
+        frames = [chunk.key_frame.astype(np.float64) for chunk in video.chunks()]
         if not frames:
             raise InputError("no key frames", remedy="give some")
         return float(np.mean([np.abs(np.diff(frame, axis=1)).mean() for frame in frames])) * self.contrast

@@ -182,6 +182,47 @@ def test_what_cannot_travel_is_the_programmers_error(function: Callable[[object]
         list(ProcessExecutor(2).map(function, items))
 
 
+def slow_if_odd(number: int) -> int:
+    time.sleep(600 if number % 2 else 0)
+    return number
+
+
+def test_an_item_that_takes_too_long_is_a_row_and_the_rest_goes_on() -> None:
+    outcomes = by_index(ProcessExecutor(2, time_out=2).map(slow_if_odd, range(5), key=lambda number: f"n{number}"))
+    assert [outcome.value for outcome in outcomes] == [0, None, 2, None, 4]
+    assert {str(outcome.error) for outcome in outcomes if outcome.value is None} == {
+        f"n{number}: no answer within 2 s: its process was stopped (allow more time, or leave it out)"
+        for number in (1, 3)
+    }
+
+
+def slow_load(name: str) -> None:
+    time.sleep(1)
+    load(name)
+
+
+def test_making_ready_does_not_count_as_work() -> None:
+    executor = ProcessExecutor(1, initializer=slow_load, initargs=("slow",), time_out=0.9)
+    assert [outcome.value for outcome in executor.map(use, range(2))] == ["slow0", "slow1"]
+
+
+def load_at(name: str, place: str) -> None:
+    load(f"{name} at {place}: ")
+
+
+def use_slowly(item: int) -> str:
+    time.sleep(0.5)  # so that the other process gets some too
+    return use(item)
+
+
+def test_each_process_has_a_place_of_its_own() -> None:
+    executor = ProcessExecutor(2, initializer=load_at, initargs=("model",), places=[("left",), ("right",)])
+    values = {str(outcome.value).partition(": ")[0] for outcome in executor.map(use_slowly, range(8))}
+    assert values == {"model at left", "model at right"}
+    with pytest.raises(ValueError, match="1 places for 2 workers"):
+        ProcessExecutor(2, places=[("left",)])
+
+
 def test_one_worker_is_serial() -> None:
     assert isinstance(make_executor(1), SerialExecutor)
     assert make_executor(3).workers == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from w2svqa.core.errors import MediaError, StoreError
+from w2svqa.core.executor import SerialExecutor
 from w2svqa.core.journal import Journal
 from w2svqa.core.resume import Kept, map_resumed
 
@@ -170,3 +171,22 @@ def test_several_processes_make_the_same(tmp_path: Path) -> None:
 
 def test_no_items_are_no_work(tmp_path: Path) -> None:
     assert map_resumed(Squares(), [], kept_in(tmp_path), workers=2, progress=quiet) == ({}, {})
+
+
+def test_an_error_that_has_a_result_is_kept_like_any_other(tmp_path: Path) -> None:
+    kept = replace(kept_in(tmp_path), failure=lambda error: -1 if "2 is" in error.problem else None)
+    work = Squares(refused={2, 3})
+    assert map_resumed(work, [1, 2, 3], kept, progress=quiet) == (
+        {"key 1": 1, "key 2": -1},
+        {"key 3": "3.mp4: 3 is refused (ask again)"},
+    )
+    again = Squares()
+    assert map_resumed(again, [1, 2, 3], kept, progress=quiet)[0] == {"key 1": 1, "key 2": -1, "key 3": 9}
+    assert again.asked == [3]
+
+
+def test_an_executor_of_the_callers_does_the_work(tmp_path: Path) -> None:
+    ready: list[str] = []
+    executor = SerialExecutor(initializer=ready.append, initargs=("ready",))
+    made, _ = map_resumed(Squares(), [4], kept_in(tmp_path), progress=quiet, executor=executor)
+    assert (made, ready) == (keys(4), ["ready"])

@@ -105,6 +105,6 @@ def test_picture_that_cannot_be_written_names_the_target(tmp_path: Path, monkeyp
     def refused(_: object, path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(module, "_save", refused)
+    monkeypatch.setattr(module, "save_figure", refused)
     with pytest.raises(StoreError, match=r"p\.png: cannot be written: Permission denied \("):
         write_timeline([score()], tmp_path / "p.png")

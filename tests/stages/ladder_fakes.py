@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from w2svqa.core.errors import InputError
 from w2svqa.core.files import sha256_file
-from w2svqa.core.records import Chunk, Tokens
+from w2svqa.core.protocols import Video
+from w2svqa.core.records import Tokens
 from w2svqa.stages.ladder_items import LadderRow
 from w2svqa.stages.ladder_manifest import COLUMNS, LadderClip
 from w2svqa.students.looks import Looks
@@ -60,9 +61,12 @@ class BrightnessTeacher:
     version = "1"
     higher_is_better = False
     range = (0.0, 1.0)
+    needs_reference = False
+    needs_motion = False
 
-    def score(self, chunks: Iterable[Chunk]) -> float:
-        dark = float(np.mean([1 - chunk.key_frame.mean() / 255 for chunk in chunks]))
+    def score(self, video: Video, reference: Video | None = None) -> float:
+        del reference
+        dark = float(np.mean([1 - chunk.key_frame.mean() / 255 for chunk in video.chunks()]))
         if dark > 0.95:
             raise InputError("too dark to judge")
         return dark

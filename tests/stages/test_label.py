@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import pickle
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ import pytest
 
 from w2svqa.core.config import from_mapping, to_mapping
 from w2svqa.core.errors import ConfigError, InputError, MediaError
-from w2svqa.core.records import Chunk
+from w2svqa.core.protocols import Video
 from w2svqa.core.rows import ClipRow, ScoreRow, Split, VersionRow
 from w2svqa.stages import label
 from w2svqa.stages.label import (
@@ -45,10 +45,13 @@ class Sharpness:
     version: str = "1"
     higher_is_better: bool = True
     range: tuple[float, float] = (0, 255)
+    needs_reference: bool = False
+    needs_motion: bool = False
     seen: int = 0
 
-    def score(self, chunks: Iterable[Chunk]) -> float:
-        values = [sharpness(chunk.key_frame) for chunk in chunks]
+    def score(self, video: Video, reference: Video | None = None) -> float:
+        del reference
+        values = [sharpness(chunk.key_frame) for chunk in video.chunks()]
         self.seen = len(values)
         return float(np.mean(values))
 
@@ -60,8 +63,8 @@ class Moody(Sharpness):
         super().__init__(name=name)
         self.nan = nan
 
-    def score(self, chunks: Iterable[Chunk]) -> float:
-        value = super().score(chunks)
+    def score(self, video: Video, reference: Video | None = None) -> float:
+        value = super().score(video, reference)
         if value > LIMIT:
             return value
         if self.nan:

@@ -12,6 +12,7 @@ from w2svqa.core.errors import InputError
 from w2svqa.core.protocols import Teacher
 from w2svqa.teachers.frames import FrameTeacher
 from w2svqa.teachers.registry import load_teacher
+from w2svqa.video.whole import FramesVideo
 
 WRITERS = {"brisque": write_brisque, "cnniqa": write_cnniqa, "niqe": write_niqe}
 
@@ -29,6 +30,7 @@ def test_it_has_the_facts_of_the_protocol(teacher: FrameTeacher) -> None:
     assert teacher.name in WRITERS
     assert not teacher.higher_is_better
     assert not teacher.needs_reference
+    assert not teacher.needs_motion
     assert teacher.range[0] < teacher.range[1]
 
 
@@ -36,7 +38,8 @@ def test_a_video_has_the_mean_of_its_key_frames(teacher: FrameTeacher) -> None:
     frames = [texture(100, 130, seed) for seed in range(3)]
     alone = [teacher.score_frame(frame) for frame in frames]
     assert len(set(alone)) == 3
-    assert teacher.score(iter(chunks(frames))) == pytest.approx(np.mean(alone), rel=1e-12)
+    assert teacher.score_chunks(iter(chunks(frames))) == pytest.approx(np.mean(alone), rel=1e-12)
+    assert teacher.score(FramesVideo(frames)) == teacher.score_chunks(chunks(frames))
 
 
 def test_a_score_is_the_same_each_time_and_in_any_memory_order(teacher: FrameTeacher) -> None:
@@ -50,14 +53,14 @@ def test_a_score_is_the_same_each_time_and_in_any_memory_order(teacher: FrameTea
 def test_flat_frames_are_left_out_of_the_mean(teacher: FrameTeacher) -> None:
     frame = texture(100, 130)
     black = np.zeros_like(frame)
-    assert teacher.score(chunks([black, frame, black])) == teacher.score_frame(frame)
+    assert teacher.score_chunks(chunks([black, frame, black])) == teacher.score_frame(frame)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_a_flat_video_is_an_error_and_no_nan(teacher: FrameTeacher, level: int) -> None:
     flat = np.full((100, 130, 3), level, np.uint8)
     with pytest.raises(InputError, match=f"{teacher.name} finds no texture to judge in any of 2 key frames"):
-        teacher.score(chunks([flat, flat]))
+        teacher.score_chunks(chunks([flat, flat]))
     with pytest.raises(InputError, match="1 key frame "):
         teacher.score_frame(flat)
 
@@ -68,12 +71,12 @@ def test_a_frame_too_small_is_refused_by_name(teacher: FrameTeacher) -> None:
     for height, width in ((least - 1, 200), (200, least - 1)):
         message = f"frame of {width}x{height} is too small for {teacher.name} .*at least {least}x{least}"
         with pytest.raises(InputError, match=message):
-            teacher.score(chunks([texture(height, width)]))
+            teacher.score_chunks(chunks([texture(height, width)]))
 
 
 def test_no_frames_are_refused(teacher: FrameTeacher) -> None:
     with pytest.raises(InputError, match="given no frames"):
-        teacher.score([])
+        teacher.score_chunks([])
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,11 @@ from w2svqa.cli.demo import demo
 from w2svqa.cli.distort import distort
 from w2svqa.cli.doctor import doctor
 from w2svqa.cli.exits import say, silent_on_broken_pipe
+from w2svqa.cli.label import label
+from w2svqa.cli.pair import pair
 from w2svqa.cli.run import run
 from w2svqa.cli.score import score
+from w2svqa.cli.teachers import teachers
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,5 +44,5 @@ def w2svqa(
     del version  # acted on in its callback
 
 
-for command in (run, score, compare, distort, doctor, demo):
+for command in (run, score, compare, distort, label, pair, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))

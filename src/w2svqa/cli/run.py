@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from w2svqa.cli import exits
-
-if TYPE_CHECKING:
-    from w2svqa.pipeline import Progress
+from w2svqa.cli.stages import stage_progress
 
 DATA_VARIABLE = "W2SVQA_DATA"
 """Environment variable that configurations use to name the data."""
-
-_LINES_PER_STAGE = 20
 
 
 def run(
@@ -46,44 +39,7 @@ def run(
     require("torch", extra="train")
     from w2svqa import pipeline
 
-    with _stage_progress() as progress:
+    with stage_progress() as progress:
         bundle = pipeline.run(config, output=output, workers=workers, progress=progress)
     exits.say(str(bundle))
     exits.note(f"the student is ready: w2svqa score --student {bundle} FILE")
-
-
-@contextmanager
-def _stage_progress() -> Iterator[Progress]:
-    """Show each stage on stderr: a bar with the time left on a terminal, a line now and then elsewhere."""
-    if not sys.stderr.isatty():
-        yield _Lines()
-        return
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.fields[stage]:8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    tasks: dict[str, TaskID] = {}
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bars:
-
-        def show(stage: str, done: int, total: int, text: str) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task("", total=total, stage=stage)
-            elif bars.tasks[tasks[stage]].finished:
-                bars.console.print(f"{stage}: {escape(text)}", highlight=False)  # what is to stay on the screen
-            bars.update(tasks[stage], completed=done, total=total, description=escape(text))
-
-        yield show
-
-
-class _Lines:
-    """Progress for logs: about twenty lines per stage."""
-
-    def __init__(self) -> None:
-        self._shown: dict[str, int] = {}
-
-    def __call__(self, stage: str, done: int, total: int, text: str) -> None:
-        step = done * _LINES_PER_STAGE // max(total, 1)
-        if step != self._shown.get(stage) or done >= total:
-            self._shown[stage] = step
-            exits.note(f"{stage} {done}/{total} {text}".rstrip())

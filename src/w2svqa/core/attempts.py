@@ -15,20 +15,6 @@ ValueT = TypeVar("ValueT")
 ValueT_co = TypeVar("ValueT_co", covariant=True)
 
 
-class Readiness:
-    """Whether this process is fit to work on items.
-
-    Attributes:
-        failure: why it could not be made ready; ``None`` if it could.
-    """
-
-    failure: W2SVQAError | None = None
-
-
-readiness = Readiness()
-"""Of this process; only worker processes ever change it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply(Generic[ValueT_co]):
     """What a worker sends back for an item.
@@ -36,12 +22,10 @@ class Reply(Generic[ValueT_co]):
     Attributes:
         value: what the function returned; ``None`` on error.
         error: why there is no value.
-        fatal: the worker could not be made ready, so the error is no fault of the item.
     """
 
     value: ValueT_co | None = None
     error: W2SVQAError | None = None
-    fatal: bool = False
 
 
 def attempt(function: Callable[[ItemT], ValueT], item: ItemT, retries: int) -> Reply[ValueT]:
@@ -58,8 +42,6 @@ def attempt(function: Callable[[ItemT], ValueT], item: ItemT, retries: int) -> R
         >>> attempt(int, "one", 1).error.problem.partition(" (")[0]
         "ValueError: invalid literal for int() with base 10: 'one'"
     """
-    if readiness.failure is not None:
-        return Reply(error=readiness.failure, fatal=True)
     try:
         return Reply(value=function(item))
     except W2SVQAError as error:

@@ -1,13 +1,14 @@
 """Mapping a function over many items, here or in other processes, so that no item can bring the others down.
 
 An item that fails is tried again unless the failure is one of :mod:`w2svqa.core.errors`, which another try would not
-change. A worker process that dies takes at most its own item with it: what was under way is tried once more, each item
-alone in a fresh process, and the one that kills it again comes out as an error.
+change. A worker process that dies takes at most its own item with it: that one is tried once more when all others are
+done, alone (what killed it may have been a lack of memory), and if it kills its process again it comes out as an error.
+One that takes longer than it may is stopped with its process and comes out as an error at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
@@ -132,6 +133,11 @@ class ProcessExecutor:
         initializer: called once in each of them, to load a model for example; importable by its name.
         initargs: its arguments.
         retries: further tries of an item after a failure that is none of this package's errors.
+        time_out: seconds after which a process that is still at one item is stopped; ``None`` for never.
+        places: further arguments of ``initializer``, one tuple per process: the device it is to use, say.
+
+    Raises:
+        ValueError: there are not as many places as processes.
     """
 
     def __init__(
@@ -141,15 +147,21 @@ class ProcessExecutor:
         initializer: Callable[..., object] | None = None,
         initargs: tuple[Any, ...] = (),
         retries: int = 1,
+        time_out: float | None = None,
+        places: Sequence[tuple[Any, ...]] | None = None,
     ) -> None:
-        self._workers = workers
-        self._start = (initializer, initargs)
+        places = [()] * workers if places is None else places
+        if len(places) != workers:
+            raise ValueError(f"{len(places)} places for {workers} workers")
+        self._initializer = initializer
+        self._arguments = [(*initargs, *place) for place in places]
         self._retries = retries
+        self._time_out = time_out
 
     @property
     def workers(self) -> int:
         """The number of processes."""
-        return self._workers
+        return len(self._arguments)
 
     def map(
         self,
@@ -177,36 +189,47 @@ class ProcessExecutor:
     def _outcomes(
         self, function: Callable[[ItemT], ValueT], tasks: Iterator[_Task[ItemT]]
     ) -> Generator[Outcome[ValueT], None, None]:
-        while suspects := (yield from self._until_death(function, tasks, self._workers)):
-            for suspect in suspects:
-                if (yield from self._until_death(function, iter([suspect]), 1)):
-                    yield _poisonous(suspect)
+        suspects = yield from self._work(function, tasks, self.workers)
+        for suspect in suspects:
+            if (yield from self._work(function, iter([suspect]), 1)):
+                yield _poisonous(suspect)
 
-    def _until_death(
+    def _work(
         self, function: Callable[[ItemT], ValueT], tasks: Iterator[_Task[ItemT]], workers: int
     ) -> Generator[Outcome[ValueT], None, list[_Task[ItemT]]]:
-        """Work until nothing is left or a process dies; return what was under way then, any of it the cause."""
+        """Work until nothing is left; return the items whose process died."""
         first = list(islice(tasks, workers))
+        suspects: list[_Task[ItemT]] = []
         if not first:
-            return []
+            return suspects
         from w2svqa.core.workers import Pool  # here, because multiprocessing is slow to import and often not needed
 
-        pool: Pool[_Task[ItemT], ItemT, ValueT] = Pool(len(first), function, self._retries, *self._start)
+        arguments = self._arguments[: len(first)]
+        pool: Pool[_Task[ItemT], ItemT, ValueT] = Pool(
+            function, self._retries, self._initializer, arguments, self._time_out
+        )
         with pool:
             for task in first:
                 pool.start(task, task.item)
             while pool.busy:
-                for task, reply in pool.finished():
-                    yield _outcome(task, reply)
-                    for following in islice(tasks, 0 if pool.suspects else 1):
+                for event in pool.events():
+                    if event.end == "died":
+                        suspects.append(event.task)
+                    else:
+                        yield self._outcome(event.task, event.reply)
+                    for following in islice(tasks, 1):
                         pool.start(following, following.item)
-        return pool.suspects
+        return suspects
 
-
-def _outcome(task: _Task[ItemT], reply: Reply[ValueT]) -> Outcome[ValueT]:
-    if reply.fatal and reply.error is not None:
-        raise reply.error
-    return Outcome(index=task.index, key=task.key, value=reply.value, error=reply.error)
+    def _outcome(self, task: _Task[ItemT], reply: Reply[ValueT] | None) -> Outcome[ValueT]:
+        if reply is not None:
+            return Outcome(index=task.index, key=task.key, value=reply.value, error=reply.error)
+        error = W2SVQAError(
+            f"no answer within {self._time_out:g} s: its process was stopped",
+            path=task.key,
+            remedy="allow more time, or leave it out",
+        )
+        return Outcome(index=task.index, key=task.key, error=error)
 
 
 def _poisonous(task: _Task[ItemT]) -> Outcome[Any]:

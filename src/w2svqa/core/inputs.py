@@ -22,7 +22,10 @@ _VIDEO = """
 """
 _IMAGE = "bmp jpeg jpg png tif tiff webp"
 
-MEDIA_SUFFIXES: Final = frozenset(f".{name}" for name in f"{_VIDEO} {_IMAGE}".split())
+IMAGE_SUFFIXES: Final = frozenset(f".{name}" for name in _IMAGE.split())
+"""Suffixes, in lower case, of still images."""
+
+MEDIA_SUFFIXES: Final = IMAGE_SUFFIXES | frozenset(f".{name}" for name in _VIDEO.split())
 """Suffixes, in lower case, that make a file in a folder a video or an image; one that is named itself may have any."""
 
 

@@ -90,8 +90,43 @@ class Diagnostician(Protocol):
 
 
 @runtime_checkable
+class Video(Protocol):
+    """A whole video or still image as teachers take it: frames by number, or seconds. May be read more than once."""
+
+    @property
+    def info(self) -> MediaInfo:
+        """What is known about it."""
+        ...
+
+    def count(self) -> int:
+        """Return the number of frames, at least 1; 1 for a still."""
+        ...
+
+    def frames_at(self, indices: Sequence[int]) -> Iterator[NDArray[np.uint8]]:
+        """Yield the frames of the given numbers, uint8 ``(height, width, 3)``, RGB 0-255, native size.
+
+        Args:
+            indices: from 0, in the order shown, never falling; a number may come again. Beyond the last frame that can
+                be decoded, that frame is repeated.
+
+        Raises:
+            InputError: nothing can be decoded.
+            ValueError: the numbers fall, or one is negative.
+        """
+        ...
+
+    def chunks(self, spec: ClipSpec = ...) -> Iterator[Chunk]:
+        """Yield one chunk per second, at least one, as :meth:`Clip.chunks` does.
+
+        Raises:
+            InputError: nothing can be decoded.
+        """
+        ...
+
+
+@runtime_checkable
 class Teacher(Protocol):
-    """A model or metric that scores a video by itself, well or badly: the weak knowledge a student learns from."""
+    """A model or metric that scores a video, well or badly: the weak knowledge a student learns from."""
 
     @property
     def name(self) -> str:
@@ -113,10 +148,24 @@ class Teacher(Protocol):
         """Least and greatest value it can give; infinite where it has no bound."""
         ...
 
-    def score(self, chunks: Iterable[Chunk]) -> float:
-        """Return the score of a video on the teacher's own scale.
+    @property
+    def needs_reference(self) -> bool:
+        """Whether it compares with the untouched video."""
+        ...
+
+    @property
+    def needs_motion(self) -> bool:
+        """Whether it looks at neighbouring frames, so that key frames alone are not enough."""
+        ...
+
+    def score(self, video: Video, reference: Video | None = None) -> float:
+        """Return the score of a video on the teacher's own scale. The same video has the same score, always.
+
+        Args:
+            video: what to score.
+            reference: the untouched video it was made from; only where the teacher needs one.
 
         Raises:
-            InputError: it cannot score this video (too small, say).
+            InputError: it cannot score this video (too small, say), or there is no reference and it needs one.
         """
         ...

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from w2svqa.core.errors import UnwritableError
-from w2svqa.core.executor import make_executor
+from w2svqa.core.errors import UnwritableError, W2SVQAError
+from w2svqa.core.executor import Executor, make_executor
 from w2svqa.core.journal import Journal
 
 ItemT = TypeVar("ItemT")
@@ -27,6 +27,8 @@ class Kept(Generic[ItemT, ResultT]):
         encode: result -> plain value.
         decode: plain value -> result.
         holds: whether a kept result still answers this item.
+        failure: the result that stands for an error and is kept like any other; ``None`` for an error after which the
+            item is tried again by the next call.
     """
 
     path: Path
@@ -36,6 +38,7 @@ class Kept(Generic[ItemT, ResultT]):
     encode: Callable[[ResultT], object]
     decode: Callable[[object], ResultT]
     holds: Callable[[ItemT, ResultT], bool] = lambda item, result: True  # noqa: ARG005 (the names are the interface)
+    failure: Callable[[W2SVQAError], ResultT | None] = lambda error: None  # noqa: ARG005 (as above)
 
 
 def map_resumed(
@@ -43,20 +46,23 @@ def map_resumed(
     items: Sequence[ItemT],
     kept: Kept[ItemT, ResultT],
     *,
-    workers: int,
+    workers: int = 1,
     progress: Callable[[int, int, str], None],
+    executor: Executor | None = None,
 ) -> tuple[dict[str, ResultT], dict[str, str]]:
     """Return all results, those of earlier calls among them, and the error of each item that failed, by key.
 
-    Failed items are tried again by the next call; until then they have no result, not even an older one that no longer
-    holds. Where nothing can be written any more no item is at fault, and the map ends.
+    Failed items are tried again by the next call, unless ``kept.failure`` has a result for the error; until then they
+    have no result, not even an older one that no longer holds. Where nothing can be written any more no item is at
+    fault, and the map ends.
 
     Args:
         work: picklable if there are several workers; never returns ``None``.
         items: with different keys.
         kept: where results are kept.
-        workers: processes.
+        workers: processes, where there is no ``executor``.
         progress: called as ``progress(done, total, name)`` after each item.
+        executor: what does the work.
 
     Raises:
         StoreError: the journal cannot be read or written, or ``work`` has no room for what it makes.
@@ -65,16 +71,17 @@ def map_resumed(
     with Journal(kept.path, fingerprint=kept.fingerprint) as journal:
         made = {key: kept.decode(value) for key, value in journal.finished.items()}
         missing = [item for item in items if kept.key(item) not in made or not kept.holds(item, made[kept.key(item)])]
-        outcomes = make_executor(workers).map(work, missing, key=kept.name)
+        outcomes = (executor or make_executor(workers)).map(work, missing, key=kept.name)
         for done, outcome in enumerate(outcomes, start=len(items) - len(missing) + 1):
             item = missing[outcome.index]
             if isinstance(outcome.error, UnwritableError):
                 raise outcome.error
-            if outcome.value is None:
+            value = outcome.value if outcome.error is None else kept.failure(outcome.error)
+            if value is None:
                 made.pop(kept.key(item), None)
                 failed[kept.key(item)] = str(outcome.error)
             else:
-                made[kept.key(item)] = outcome.value
-                journal.add(kept.key(item), kept.encode(outcome.value))
+                made[kept.key(item)] = value
+                journal.add(kept.key(item), kept.encode(value))
             progress(done, len(items), kept.name(item))
     return made, failed

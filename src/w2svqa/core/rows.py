@@ -120,3 +120,92 @@ class PairRow:
     origin: Origin
     kind: str
     group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoRow:
+    """A video of a pool that teachers label, and what its manifest says of it.
+
+    Attributes:
+        clip_id: first 16 hex digits of the file's SHA-256; of its path's, where the file cannot be read.
+        path: the file, as it was given or found.
+        name: as the manifest calls it, or the file's name.
+        sha256: of the file, hex; empty where it cannot be read.
+        source: where it comes from; empty if unknown.
+        license: as the manifest states it; empty if unknown.
+        reference: path of the untouched video it was made from; ``None`` where it is none's version.
+        primary: name of the clean source of a distorted version; empty for others.
+        kind: distortion of such a version; empty for others.
+        level: its severity, 1 (mild) upwards; 0 for the untouched source and for others.
+        mos: mean opinion score as the manifest states it, on its own scale; ``None`` if unknown.
+    """
+
+    clip_id: str
+    path: str
+    name: str
+    sha256: str
+    source: str = ""
+    license: str = ""
+    reference: str | None = None
+    primary: str = ""
+    kind: str = ""
+    level: int = 0
+    mos: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherScoreRow:
+    """What one teacher says of one video of a pool, or why it says nothing.
+
+    Attributes:
+        clip_id: the video.
+        teacher: its name.
+        version: of the teacher.
+        value: on the teacher's own scale and direction; ``None`` where there is none.
+        message: why there is no value; ``None`` where there is one.
+    """
+
+    clip_id: str
+    teacher: str
+    version: str
+    value: float | None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoLabelRow:
+    """What the teachers say together of one video of a pool.
+
+    Attributes:
+        clip_id: the video.
+        mean: over teachers, on the common scale, 0-100, higher is better.
+        variance: over teachers, squared points, 0 or more.
+        teachers: how many were heard.
+    """
+
+    clip_id: str
+    mean: float
+    variance: float
+    teachers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolPairRow:
+    """Two videos of a pool and the level of the second relative to the first.
+
+    Attributes:
+        first: clip id.
+        second: clip id.
+        level: 0 (inferior) to 4 (superior).
+        source: who says so: ``"ensemble"``, ``"severity"``, or a student's name.
+        uncertainty: standard deviation of the difference of qualities, in points of the common scale; 0 where the level
+            is known.
+        stage: of weak-to-strong training, from 1.
+    """
+
+    first: str
+    second: str
+    level: int
+    source: str
+    uncertainty: float
+    stage: int

@@ -71,7 +71,7 @@ def write_timeline(scores: Sequence[Score], target: StrPath) -> None:
     figure = _figure(scored)
     with atomic_path(target) as part:
         try:
-            _save(figure, part)
+            save_figure(figure, part)
         except OSError as error:
             problem = f"cannot be written: {error.strerror or error}"
             raise StoreError(problem, path=target, remedy="choose another folder") from None
@@ -118,7 +118,12 @@ def _short(name: str, limit: int = 80) -> str:
     return name if len(name) <= limit else f"...{name[-(limit - 3) :]}"
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Save a figure so that the same figure gives the same bytes; the suffix of ``path`` says the format.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     from matplotlib import rc_context
 
     # no date and a fixed salt, so that the same scores give the same bytes

@@ -25,11 +25,12 @@ from w2svqa.core.protocols import Teacher
 from w2svqa.core.random import generator
 from w2svqa.core.rows import ClipRow, ScoreRow, VersionRow
 from w2svqa.distort import SIMULATORS
-from w2svqa.stages.versions import VMAF_KINDS, Source, chunks_of, make_versions
+from w2svqa.stages.versions import VMAF_KINDS, Source, make_versions
 from w2svqa.teachers.admission import Admission, AdmissionConfig, admit
 from w2svqa.teachers.calibration import Calibration, PseudoLabel, calibrate_teachers, pseudo_labels
 from w2svqa.teachers.registry import load_teacher
 from w2svqa.video.decode import open_clip
+from w2svqa.video.whole import FramesVideo
 
 Frames = list[NDArray[np.uint8]]
 
@@ -276,7 +277,7 @@ def _versions(clip: ClipRow, seconds: int, kinds: tuple[str, ...], seed: int) ->
 def _score(teacher: Teacher, frames: Frames) -> float | str:
     """Return the score, or why there is none."""
     try:
-        value = teacher.score(chunks_of(frames))
+        value = teacher.score(FramesVideo(frames))
     except InputError as error:
         return error.without_path
     return value if math.isfinite(value) else f"the score is {value}"

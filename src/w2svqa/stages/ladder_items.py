@@ -27,9 +27,10 @@ from w2svqa.core.rows import ScoreRow
 from w2svqa.core.store import fingerprint, read_artifact, write_artifact
 from w2svqa.distort import SIMULATORS, UNSEEN_CODECS, simulator
 from w2svqa.stages.ladder_manifest import SEED, LadderClip
-from w2svqa.stages.versions import Source, Version, chunks_of, make_versions
+from w2svqa.stages.versions import Source, Version, make_versions
 from w2svqa.students.looks import Looks, load_looks, look_at, save_looks
 from w2svqa.teachers.registry import load_teacher
+from w2svqa.video.whole import FramesVideo
 
 ARITHMETIC: Final = 2
 """Raised whenever the same clip would give other items."""
@@ -294,7 +295,7 @@ def _keep(version: Version, task: _Task) -> _Kept:
     scores, problems = [], []
     for name, parameters in task.teachers:
         try:
-            value = _teacher(name, parameters).score(chunks_of(version.key_frames))
+            value = _teacher(name, parameters).score(FramesVideo(version.key_frames))
             version_id = f"{clip_id}-{version.kind}-{version.level}"
             scores.append(ScoreRow(version_id=version_id, clip_id=clip_id, teacher=name, value=value))
         except InputError as error:

@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import InputError, MediaError
-from w2svqa.core.records import Chunk
 from w2svqa.distort import Simulator, distort_frame, distort_frames, distort_reduced
-from w2svqa.students.views import MOTION_SIZE, MOTION_SPEC
+from w2svqa.students.views import MOTION_SPEC
 from w2svqa.teachers.vmaf import VmafReference
 from w2svqa.video.decode import open_clip
 from w2svqa.video.encode import write_lossless
@@ -114,13 +113,6 @@ def make_versions(
                 problems.append((simulator.kind, error.without_path))
     finally:
         vmaf.close()
-
-
-def chunks_of(key_frames: Sequence[NDArray[np.uint8]]) -> Iterator[Chunk]:
-    """Yield key frames, uint8 ``(height, width, 3)`` RGB, as teachers of single frames take them: without motion."""
-    motion, times = np.zeros((0, *MOTION_SIZE), np.uint8), np.zeros(0)
-    for index, frame in enumerate(key_frames):
-        yield Chunk(index=index, start=float(index), key_frame=frame, motion=motion, motion_times=times)
 
 
 def _read(path: str | Path, seconds: int) -> dict[str, Frames]:

@@ -85,6 +85,8 @@ class Brisque(FrameTeacher):
 
     name = "brisque"
     higher_is_better = False
+    files = (MODEL_FILE, RANGES_FILE)
+    needs_all_files = True
     least_size = 32  # below that the border makes up most of the half-size picture
 
     def __init__(self, regression: SupportVectorRegression, ranges: FeatureRanges, version: str) -> None:

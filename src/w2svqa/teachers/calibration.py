@@ -63,7 +63,8 @@ class Logistic:
     def __call__(self, raw: Floats) -> Floats:
         """Return raw scores, float64 of any shape, on the common scale, 0-100, higher is better."""
         signed = raw if self.higher_is_better else -raw
-        return _curve(np.array([self.low, self.high, self.centre, self.width]), signed)
+        values = _curve(np.array([self.low, self.high, self.centre, self.width]), signed)
+        return np.clip(values, self.low, self.high)  # by rounding it can pass its ends by a last digit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +186,16 @@ def calibrate_teachers(
     return Calibration(fits=tuple(fits), covariance=covariance, refused=tuple(refused))
 
 
-def fit_logistic(raw: Floats, target: Floats, *, higher_is_better: bool, name: str = "the teacher") -> Logistic:
+def fit_logistic(
+    raw: Floats,
+    target: Floats,
+    *,
+    higher_is_better: bool,
+    name: str = "the teacher",
+    against: str = "VMAF",
+    least: int = LEAST_VERSIONS,
+    start: Logistic | None = None,
+) -> Logistic:
     """Fit the four-parameter logistic by least squares, from several starts of either direction.
 
     Args:
@@ -193,6 +203,9 @@ def fit_logistic(raw: Floats, target: Floats, *, higher_is_better: bool, name: s
         target: float64 ``(n,)``, 0-100, higher is better.
         higher_is_better: the direction that the teacher declares.
         name: of the teacher, for messages.
+        against: what the targets are, for messages.
+        least: scores below which nothing is fitted.
+        start: a curve nearby, as of the round before; then it is the only start.
 
     Raises:
         W2SVQAError: there are too few scores, the fit does not converge, or the curve it finds is flat or falls where
@@ -201,19 +214,19 @@ def fit_logistic(raw: Floats, target: Floats, *, higher_is_better: bool, name: s
         MissingExtraError: SciPy is not installed.
 
     Source: arXiv 2505.03631, section 4 (scores of different teachers are brought to one scale by a four-parameter
-    logistic); ITU-T Tutorial "Objective perceptual assessment of video quality", 2004 (its form). Ours: the target is
-    VMAF, and both ends are kept on the scale.
+    logistic); ITU-T Tutorial "Objective perceptual assessment of video quality", 2004 (its form). Ours: the target need
+    be no opinion score, and both ends are kept on the scale.
     """
     if raw.shape != target.shape or not (np.isfinite(raw).all() and np.isfinite(target).all()):
         raise ValueError("a fit needs as many scores as targets, all of them finite")
-    if len(raw) < LEAST_VERSIONS:
+    if len(raw) < least:
         raise W2SVQAError(
-            f"{name} scored {len(raw)} versions with VMAF, {LEAST_VERSIONS} are needed",
+            f"{name} scored {len(raw)} versions with {against}, {least} are needed",
             remedy="raise label.test_primaries or distort.vmaf_frames",
         )
     signed = raw if higher_is_better else -raw
-    parameters = _least_squares(signed, target, name)
-    _check_direction(parameters, signed, higher_is_better, name)
+    parameters = _least_squares(signed, target, name, start)
+    _check_direction(parameters, signed, higher_is_better, name, against)
     low, high, centre, width = parameters.tolist()
     return Logistic(low=low, high=high, centre=centre, width=width, higher_is_better=higher_is_better)
 
@@ -300,25 +313,24 @@ def _curve(parameters: Floats, signed: Floats) -> Floats:
     return values
 
 
-def _least_squares(signed: Floats, target: Floats, name: str) -> Floats:
+def _least_squares(signed: Floats, target: Floats, name: str, start: Logistic | None) -> Floats:
     """Return low, high, centre and width of the best fit of all starts."""
     optimize = require("scipy.optimize", extra="train")
     # in units of the bulk of the scores: teachers' scales differ by orders, and have outliers
     middle = float(np.median(signed))
     unit = float(np.subtract(*np.percentile(signed, (90, 10)))) / 2
     if unit <= 0:
-        raise W2SVQAError(f"{name} gives most versions the same score", remedy="leave this teacher out")
+        raise W2SVQAError(f"{name} gives nearly everything the same score", remedy="leave this teacher out")
     scaled = (signed - middle) / unit
-    ends = np.percentile(target, (10, 90)).tolist()
     bounds = ([SCALE[0], SCALE[0], -5, 0.02], [SCALE[1], SCALE[1], 5, 10])
     found: list[Any] = [
         optimize.least_squares(
             lambda parameters: _curve(parameters, scaled) - target,
-            np.clip([*pair, centre, width], *bounds),
+            np.clip(first, *bounds),
             bounds=bounds,
             x_scale=(30, 30, 1, 1),
         )
-        for pair, centre, width in product((ends, ends[::-1]), (-0.5, 0.0, 0.5), (0.2, 0.6))
+        for first in _starts(target, middle, unit, start)
     ]
     best = min(found, key=lambda result: float(result.cost))
     if not best.success or not np.isfinite(best.x).all():
@@ -327,13 +339,21 @@ def _least_squares(signed: Floats, target: Floats, name: str) -> Floats:
     return np.array([low, high, middle + unit * centre, unit * width])
 
 
-def _check_direction(parameters: Floats, signed: Floats, higher_is_better: bool, name: str) -> None:
+def _starts(target: Floats, middle: float, unit: float, start: Logistic | None) -> list[tuple[float, ...]]:
+    """Where to begin, each as low, high, and centre and width in units of the bulk of the scores."""
+    if start is not None:
+        return [(start.low, start.high, (start.centre - middle) / unit, start.width / unit)]
+    low, high = np.percentile(target, (10, 90)).tolist()
+    return [(*ends, *shape) for ends in ((low, high), (high, low)) for shape in product((-0.5, 0.0, 0.5), (0.2, 0.6))]
+
+
+def _check_direction(parameters: Floats, signed: Floats, higher_is_better: bool, name: str, against: str) -> None:
     start, end = _curve(parameters, np.percentile(signed, (10, 90))).tolist()
     if end - start >= LEAST_RISE:
         return
     declared = "higher" if higher_is_better else "lower"
     if start - end >= LEAST_RISE:
-        problem = f"{name} declares that {declared} is better, but its better scores go with lower VMAF"
+        problem = f"{name} declares that {declared} is better, but its better scores go with lower {against}"
     else:
-        problem = f"{name} knows nothing of VMAF: its curve rises by {end - start:.1f} points"
+        problem = f"{name} knows nothing of {against}: its curve rises by {end - start:.1f} points"
     raise W2SVQAError(f"{problem} ({start:.0f} to {end:.0f})", remedy="correct its direction or leave it out")

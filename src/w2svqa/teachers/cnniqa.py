@@ -105,6 +105,8 @@ class Cnniqa(FrameTeacher):
     name = "cnniqa"
     higher_is_better = False
     least_size = PATCH
+    files = (FILE,)
+    modules = (("cv2", "train"), ("torch", "train"))
 
     def __init__(self, network: Network, version: str) -> None:
         super().__init__(version)

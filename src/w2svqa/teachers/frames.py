@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from w2svqa.core.errors import InputError
 from w2svqa.core.extras import require
+from w2svqa.core.protocols import Video
 from w2svqa.core.records import Chunk
+from w2svqa.teachers.base import BaseTeacher
 
 Frame = NDArray[np.uint8]
 """uint8 ``(height, width, 3)``, RGB 0-255."""
@@ -21,34 +23,26 @@ Grey = NDArray[np.uint8]
 """uint8 ``(height, width)``, luma 0-255."""
 
 
-class FrameTeacher(ABC):
-    """What all teachers share that look at single pictures; satisfies :class:`w2svqa.core.protocols.Teacher`.
+class FrameTeacher(BaseTeacher):
+    """What all teachers share that look at single pictures: key frames, one per second.
 
     Attributes:
-        name: its name in the registry.
-        higher_is_better: direction of its scale.
-        range: least and greatest value it can give.
-        needs_reference: it compares with the untouched video; never so for these.
-        needs_parameters: it has to be given trained parameters.
         least_size: height and width in pixels below which it cannot score.
     """
 
-    name: ClassVar[str]
-    higher_is_better: ClassVar[bool]
-    range: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
-    needs_reference: ClassVar[bool] = False
-    needs_parameters: ClassVar[bool] = True
+    modules: ClassVar[tuple[tuple[str, str], ...]] = (("cv2", "train"),)
     least_size: ClassVar[int]
 
-    def __init__(self, version: str) -> None:
-        self._version = version
+    def score(self, video: Video, reference: Video | None = None) -> float:
+        """Return the mean over the key frames that can be judged, see :meth:`score_chunks`.
 
-    @property
-    def version(self) -> str:
-        """Number of the arithmetic and the start of the parameters' SHA-256, such as ``"1+1f0c3a9be27d"``."""
-        return self._version
+        Raises:
+            InputError: the video cannot be decoded, is too small, or all its key frames are flat.
+        """
+        del reference  # not needed
+        return self.score_chunks(video.chunks())
 
-    def score(self, chunks: Iterable[Chunk]) -> float:
+    def score_chunks(self, chunks: Iterable[Chunk]) -> float:
         """Return the mean over the key frames that can be judged; flat ones, such as a black opening, are left out.
 
         Args:

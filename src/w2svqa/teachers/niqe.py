@@ -68,6 +68,7 @@ class Niqe(FrameTeacher):
     higher_is_better = False
     range = (0.0, math.inf)
     least_size = PATCH
+    files = (FILE,)
 
     def __init__(self, model: PristineModel, version: str) -> None:
         super().__init__(version)

@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,13 +57,6 @@ class VmafReference:
         ...     reference.score(grey) > 90
         True
     """
-
-    name: ClassVar[str] = "vmaf"
-    version: ClassVar[str] = f"1+{MODEL}"
-    higher_is_better: ClassVar[bool] = True
-    range: ClassVar[tuple[float, float]] = (0.0, 100.0)
-    needs_reference: ClassVar[bool] = True
-    needs_parameters: ClassVar[bool] = False
 
     def __init__(self, frames: Frames, fps: float = 25) -> None:
         if not (math.isfinite(fps) and fps > 0):
@@ -167,17 +160,26 @@ def _size(frames: Frames) -> tuple[int, int]:
     return sizes[0]
 
 
-def _mean_of_log(path: Path, count: int) -> float:
-    """Return the mean of VMAF over the ``count`` frames of libvmaf's log."""
+def vmaf_of_frames(path: Path) -> list[float]:
+    """Return VMAF of each frame from libvmaf's log in JSON, 0 to 100 each; the log is deleted.
+
+    Raises:
+        W2SVQAError: it is not there, or holds something else.
+    """
     try:
         measured = json.loads(path.read_text(encoding="utf-8"))["frames"]
-        values = [float(frame["metrics"]["vmaf"]) for frame in measured]
+        return [float(frame["metrics"]["vmaf"]) for frame in measured]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise W2SVQAError(
             f"libvmaf left no log that can be read ({type(error).__name__})", remedy="update imageio-ffmpeg"
         ) from None
     finally:
         path.unlink(missing_ok=True)
+
+
+def _mean_of_log(path: Path, count: int) -> float:
+    """Return the mean of VMAF over the ``count`` frames of libvmaf's log."""
+    values = vmaf_of_frames(path)
     if len(values) != count or not all(math.isfinite(value) for value in values):
         raise W2SVQAError(f"libvmaf measured {len(values)} of {count} frames", remedy="update imageio-ffmpeg")
     return math.fsum(values) / count

@@ -45,9 +45,11 @@ def read_frames(path: StrPath) -> Iterator[NDArray[np.uint8]]:
     count = 0
     try:
         facts = facts_of(reader.source)
+        turned = facts.turned
         for frame in reader.frames():
+            # of the first frame alone, see VideoFile.frames_at
+            turned = turned or orientation_of(frame)
             size = square_size(frame.width, frame.height, facts.aspect)
-            turned = orientation_of(frame) if facts.turned is None else facts.turned
             yield turned.apply(converter.rgb(frame, *size))
             count += 1
     finally:
