@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from running import PACKAGE, WriteClip
 
-from w2svqa.cli.label import split_names
+from w2svqa.cli.label import _places, split_names
 from w2svqa.core.rows import TeacherScoreRow, VideoRow
 from w2svqa.core.store import read_artifact
 
@@ -79,11 +79,11 @@ def test_a_failure_is_said_and_the_code_is_1(label: Label, write_clip: WriteClip
     [
         (["--teachers", "grey", "--options", "grey.shift=much"], 2, "grey.shift is 'much'"),
         (["--teachers", "grey", "--options", "shift=1"], 2, "write NAME.OPTION=VALUE"),
-        (["--teachers", "grey", "--parameters", "niqe=x"], 2, "write NAME=PATH, of grey"),
+        (["--teachers", "grey", "--parameters", "niqe=x"], 2, "write NAME=PATH, of grey, or a folder"),
         (["--teachers", "grey", "--mos-column", "x"], 2, "there is no manifest"),
         (["--teachers", "grey,grey"], 1, "a teacher is named twice: grey"),
         (["--teachers", ","], 1, "no teacher is named"),
-        (["--teachers", "grey,broken"], 1, "1 of the teachers cannot run: broken: the teacher 'broken' cannot be"),
+        (["--teachers", "grey,broken"], 1, "1 of the teachers cannot run: broken: the teacher 'broken' ("),
     ],
 )
 def test_what_is_wrong_is_said_before_any_work(label: Label, words: list[str], code: int, problem: str) -> None:
@@ -95,3 +95,13 @@ def test_what_is_wrong_is_said_before_any_work(label: Label, words: list[str], c
 
 def test_names_are_split_at_commas_but_commands_are_not() -> None:
     assert split_names(["a,b", " c ", "", "d,,command:x {path},y"]) == ["a", "b", "c", "d", "command:x {path},y"]
+
+
+def test_parameters_are_found_in_a_folder_unless_they_are_named(tmp_path: Path) -> None:
+    (tmp_path / "niqe-live").mkdir()
+    (tmp_path / "niqe-live" / "niqe_image_params.mat").touch()
+    (tmp_path / "DOVER.pth").touch()
+    names = ["niqe", "dover", "cpbd", "fast-vqa", "student:x"]
+    found = {"niqe": str(tmp_path / "niqe-live"), "dover": str(tmp_path)}
+    assert _places(names, [str(tmp_path)]) == found
+    assert _places(names, [str(tmp_path), "niqe=elsewhere"]) == {**found, "niqe": "elsewhere"}

@@ -25,6 +25,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with every file that the README mentions as the user's."""
     folder = tmp_path_factory.mktemp("readme")
     (folder / "clips").mkdir()
+    (folder / "weights").mkdir()
     for seed, name in enumerate(["clip.mp4", "a.mp4", "b.mp4", "clips/c.mp4", "clips/d.mp4"]):
         write_scene(folder / name, seed=seed, width=160, height=96, seconds=2, fps=5)
     return folder
@@ -100,6 +101,9 @@ def check_list(words: Sequence[str], folder: Path) -> None:
 # The beginning of a command -> how it is checked. A command that begins otherwise fails the test.
 CHECKS: dict[tuple[str, ...], Callable[[Sequence[str], Path], None]] = {
     ("w2svqa", "run"): check_parses,
+    ("w2svqa", "label"): check_parses,  # with checkpoints that no test has
+    ("w2svqa", "pair"): check_parses,
+    ("w2svqa", "teachers"): check_run,
     ("w2svqa", "score"): check_run,
     ("w2svqa", "compare"): check_run,
     ("w2svqa", "demo"): check_run,

@@ -28,7 +28,7 @@ def digest(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def video(name: str, *, license: str = "CC0", path: str = "/home/someone/pool/x.mp4", level: int = 0) -> VideoRow:  # noqa: A002 - the column's name
+def video(name: str, *, license: str = "CC0", path: str = "/srv/someone/pool/x.mp4", level: int = 0) -> VideoRow:  # noqa: A002 - the column's name
     kind = "blur" if level else ""
     return VideoRow(
         clip_id=digest(name)[:16], path=path, name=name, sha256=digest(name), source="s", license=license,
@@ -61,7 +61,7 @@ def labelled(tmp_path: Path) -> Path:
     labels = [PseudoLabelRow(clip_id=row.clip_id, mean=50.0, variance=3.0, teachers=2) for row in VIDEOS[:3]]
     curve = Logistic(low=3, high=97, centre=0.5, width=0.1, higher_is_better=False)
     fit = PoolFit(
-        teacher="scores:/home/someone/own.csv", curve=curve, against="consensus", videos=99, spearman=0.8,
+        teacher="scores:/srv/someone/own.csv", curve=curve, against="consensus", videos=99, spearman=0.8,
         deviation=7.0, weight=1.0,
     )  # fmt: skip
     calibration = PoolCalibration(against="consensus", fits=(fit,), refused=(("liar", "it contradicts"),), rounds=3)

@@ -42,7 +42,11 @@ def label(
     ],
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables; a rerun continues it.")],
     parameters: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=PATH", help="Trained parameters of a teacher.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH|DIR",
+            help="Trained parameters of a teacher, or a folder that holds those of any: `w2svqa teachers` looks too.",
+        ),
     ] = None,
     options: Annotated[
         list[str] | None, typer.Option(metavar="NAME.OPTION=VALUE", help="An option of a teacher, as fast-vqa.seed=1.")
@@ -133,12 +137,7 @@ def _teachers(values: Sequence[str], parameters: Sequence[str], options: Sequenc
     from w2svqa.stages.pool_teachers import PoolTeacher
 
     names = split_names(values)
-    places: dict[str, str] = {}
-    for text in parameters:
-        name, _, place = text.partition("=")
-        if name not in names or not place:
-            raise typer.BadParameter(f"{text!r}: write NAME=PATH, of {', '.join(names)}", param_hint="--parameters")
-        places[name] = place
+    places = _places(names, parameters)
     settings: dict[str, dict[str, Option]] = {name: {} for name in names}
     for text in options:
         owner = max((name for name in names if text.startswith(f"{name}.")), key=len, default=None)
@@ -149,6 +148,29 @@ def _teachers(values: Sequence[str], parameters: Sequence[str], options: Sequenc
             )
         settings[owner][key] = _value(owner, key, value)
     return tuple(PoolTeacher(name=name, parameters=places.get(name), options=settings[name]) for name in names)
+
+
+def _places(names: Sequence[str], parameters: Sequence[str]) -> dict[str, str]:
+    """Return where the parameters of each teacher are, as far as that is said or found."""
+    from w2svqa.stages.student_teacher import PREFIX
+    from w2svqa.teachers.listing import find_parameters
+
+    places: dict[str, str] = {}
+    folders: list[Path] = []
+    for text in parameters:
+        name, _, place = text.partition("=")
+        if name in names and place:
+            places[name] = place
+        elif Path(text).is_dir():
+            folders.append(Path(text))
+        else:
+            problem = f"{text!r}: write NAME=PATH, of {', '.join(names)}, or a folder"
+            raise typer.BadParameter(problem, param_hint="--parameters")
+    for name in (each for each in names if each not in places and not each.startswith(PREFIX)):
+        found = [place for folder in folders if (place := find_parameters(name, folder)) is not None]
+        if found:
+            places[name] = str(found[0])
+    return places
 
 
 def _value(teacher: str, key: str, text: str) -> Option:

@@ -136,8 +136,8 @@ def dataset_videos(videos: Sequence[VideoRow]) -> list[DatasetVideoRow]:
     """Return what a data set says of videos: no paths, and names that are relative and unique.
 
     Example:
-        >>> rows = [VideoRow(clip_id=f"{n}f", path="/home/a/x.mp4", name=name, sha256="") for n, name in
-        ...         enumerate(("/home/a/x.mp4", "x.mp4", "set/y.mp4"))]
+        >>> rows = [VideoRow(clip_id=f"{n}f", path="/srv/a/x.mp4", name=name, sha256="") for n, name in
+        ...         enumerate(("/srv/a/x.mp4", "x.mp4", "set/y.mp4"))]
         >>> [row.name for row in dataset_videos(rows)]
         ['x.mp4', '1f/x.mp4', 'set/y.mp4']
     """

@@ -154,7 +154,7 @@ def _public(teacher: str) -> str:
     """A teacher's name without the folders of a machine: the argument of a prefix may be a path.
 
     Example:
-        >>> _public("scores:/home/a/s.csv"), _public("dover")
+        >>> _public("scores:/srv/a/s.csv"), _public("dover")
         ('scores:s.csv', 'dover')
     """
     prefix, colon, argument = teacher.partition(":")

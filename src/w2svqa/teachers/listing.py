@@ -86,6 +86,20 @@ def facts_of(name: str, kind: object, parameters: Path | None = None) -> Teacher
     )
 
 
+def find_parameters(name: str, folder: Path) -> Path | None:
+    """Return where in ``folder`` a teacher's parameters are: there, or in a folder in it that begins with its name.
+
+    ``None`` where there are none, and for a teacher that has none.
+
+    Raises:
+        ConfigError: the name is unknown, or its class cannot be imported.
+    """
+    kind = registry.load_class(name)
+    if not getattr(kind, "needs_parameters", False):
+        return None
+    return next((place for place in _places(name, folder) if _holds(place, kind)), None)
+
+
 _UNNAMED = "needs its parameters"
 
 

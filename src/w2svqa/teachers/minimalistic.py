@@ -182,9 +182,10 @@ class MinimalisticIx(BaseTeacher):
         """
         _require_modules(cls.modules)
         own, motion_path = _both_files(parameters, cls.files, cls.name)
+        # SlowFast first: nearly all of it is dropped again before the larger file is read.
+        motion_digest, motion = _filled_motion(read_checkpoint(motion_path))
         checkpoint = read_checkpoint(own)
         network = _filled(checkpoint, motion=MOTION_FEATURES).to(device)
-        motion_digest, motion = _filled_motion(read_checkpoint(motion_path))
         version = f"{checkpoint.version(ARITHMETIC)}+{motion_digest}"
         return cls(network, motion.to(device), version, device=device)
 

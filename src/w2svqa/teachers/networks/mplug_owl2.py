@@ -221,7 +221,7 @@ class OwlModel(nn.Module):
 
     def forward(self, before: Tensor, seen: Tensor, after: Tensor) -> Tensor:
         """Return the normalised states ``(positions, width)``; arguments are those of :meth:`MplugOwl2.forward`."""
-        states = torch.cat([self.embed_tokens(before), seen.to(before.device), self.embed_tokens(after)])[None]
+        states = torch.cat([self.embed_tokens(before), seen, self.embed_tokens(after)])[None]
         place = Pictures(len(before), len(before) + len(seen))
         rotation = Rotation(states.shape[1], self._head_size, self._base, states)
         for layer in self.layers:

@@ -120,7 +120,7 @@ class SlowFast(nn.Module):
         return pooled(clips, CLIP)
 
     def drop_slow(self) -> None:
-        """Free the weights of the slow pathway, nine tenths of all; only :meth:`fast_features` works afterwards."""
+        """Free the weights of the slow pathway, all but one in sixty; only :meth:`fast_features` works afterwards."""
         for block in self._pairs():
             block.multipathway_blocks[0] = nn.Identity()
             block.multipathway_fusion = nn.Identity()
