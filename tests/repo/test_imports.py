@@ -28,6 +28,7 @@ RANKS = {name: rank for rank, names in enumerate(TIERS) for name in names}
 # What `pip install w2svqa` does not bring; the parts below must work without it.
 HEAVY = (
     "cv2",
+    "huggingface_hub",
     "imageio_ffmpeg",
     "matplotlib",
     "onnx",
@@ -35,6 +36,7 @@ HEAVY = (
     "pyarrow",
     "safetensors",
     "scipy",
+    "sentencepiece",
     "torch",
     "yaml",
 )
