@@ -167,9 +167,10 @@ def _places(names: Sequence[str], parameters: Sequence[str]) -> dict[str, str]:
             problem = f"{text!r}: write NAME=PATH, of {', '.join(names)}, or a folder"
             raise typer.BadParameter(problem, param_hint="--parameters")
     for name in (each for each in names if each not in places and not each.startswith(PREFIX)):
-        found = [place for folder in folders if (place := find_parameters(name, folder)) is not None]
-        if found:
-            places[name] = str(found[0])
+        found = [find_parameters(name, folder) for folder in folders]
+        known = [each for each in found if each is not None]
+        if known:
+            places[name] = str(known[0])
     return places
 
 
