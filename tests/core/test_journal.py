@@ -128,3 +128,17 @@ def test_values_that_json_cannot_hold_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not open"):
         journal.add("a", 1)
     assert finished(path) == {}
+
+
+def test_waiting_for_the_disk_can_be_made_rare_and_nothing_else_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr("w2svqa.core.journal.os.fsync", waits.append)
+    for name, seconds, expected in (("each.jsonl", 0.0, 11), ("rare.jsonl", 3600.0, 1)):
+        waits.clear()
+        with Journal(tmp_path / name, fingerprint="f", sync_every=seconds) as journal:
+            for number in range(10):
+                journal.add(str(number), number)
+            assert len(waits) == expected  # the header is the first
+            assert finished(tmp_path / name) == {str(number): number for number in range(10)}

@@ -153,7 +153,7 @@ def test_content_is_read_once_and_again_when_it_changed(tmp_path: Path, monkeypa
     assert read_files == ["a.mp4", "b.mp4", "b.mp4"]
     file = first.videos[1].file
     assert file is not None
-    with pytest.raises(MissingInputError, match="was changed while it was being labelled"):
+    with pytest.raises(MissingInputError, match="was changed in the meantime"):
         file.check()
 
 

@@ -8,10 +8,12 @@ import typer
 
 from w2svqa import __version__
 from w2svqa.cli.compare import compare
+from w2svqa.cli.curate import curate
 from w2svqa.cli.demo import demo
 from w2svqa.cli.distort import distort
 from w2svqa.cli.doctor import doctor
 from w2svqa.cli.exits import say, silent_on_broken_pipe
+from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
 from w2svqa.cli.pair import pair
 from w2svqa.cli.run import run
@@ -44,5 +46,5 @@ def w2svqa(
     del version  # acted on in its callback
 
 
-for command in (run, score, compare, distort, label, pair, teachers, doctor, demo):
+for command in (ingest, curate, run, score, compare, distort, label, pair, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))

@@ -29,11 +29,14 @@ class ClipSpec:
             student without a motion branch (no motion frames are made).
         motion_rate: motion frames per second of video, evenly spaced; ``None`` takes every frame, as the paper does.
         motion_format: ``"luma"`` gives ``(T, height, width)``, ``"rgb"`` gives ``(T, height, width, 3)``.
+        luma_frames: how many consecutive frames, the key frame among them, are wanted as coded luma; see
+            :class:`Chunk`.
     """
 
     motion_size: tuple[int, int] | None = None
     motion_rate: float | None = None
     motion_format: MotionFormat = "luma"
+    luma_frames: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +84,10 @@ class Chunk:
         key_frame: the first frame of the chunk, uint8 ``(height, width, 3)``, RGB 0-255, native size, upright, SDR.
         motion: uint8 motion frames in the shape :class:`ClipSpec` asks for; ``T = 0`` for stills and without a branch.
         motion_times: float64 ``(T,)``, seconds from the first frame shown.
+        luma: uint8 ``(height, width)`` each, as coded but stretched to 0-255, neither turned nor with square pixels:
+            the key frame after the frames just before it; in the first chunk, before the frames just after it. Fewer
+            than :attr:`ClipSpec.luma_frames` where there are no more frames of that size, and the key frame alone in a
+            second without a frame of its own.
     """
 
     index: int
@@ -88,6 +95,12 @@ class Chunk:
     key_frame: NDArray[np.uint8]
     motion: NDArray[np.uint8]
     motion_times: NDArray[np.float64]
+    luma: tuple[NDArray[np.uint8], ...] = ()
+
+    @property
+    def key_luma(self) -> NDArray[np.uint8]:
+        """The key frame among :attr:`luma`; only where there is any."""
+        return self.luma[0] if self.index == 0 else self.luma[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,6 +29,7 @@ class Kept(Generic[ItemT, ResultT]):
         holds: whether a kept result still answers this item.
         failure: the result that stands for an error and is kept like any other; ``None`` for an error after which the
             item is tried again by the next call.
+        sync_every: seconds of work that a power cut may cost, see :class:`w2svqa.core.journal.Journal`.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Kept(Generic[ItemT, ResultT]):
     decode: Callable[[object], ResultT]
     holds: Callable[[ItemT, ResultT], bool] = lambda item, result: True  # noqa: ARG005 (the names are the interface)
     failure: Callable[[W2SVQAError], ResultT | None] = lambda error: None  # noqa: ARG005 (as above)
+    sync_every: float = 0.0
 
 
 def map_resumed(
@@ -68,7 +70,7 @@ def map_resumed(
         StoreError: the journal cannot be read or written, or ``work`` has no room for what it makes.
     """
     failed: dict[str, str] = {}
-    with Journal(kept.path, fingerprint=kept.fingerprint) as journal:
+    with Journal(kept.path, fingerprint=kept.fingerprint, sync_every=kept.sync_every) as journal:
         made = {key: kept.decode(value) for key, value in journal.finished.items()}
         missing = [item for item in items if kept.key(item) not in made or not kept.holds(item, made[kept.key(item)])]
         outcomes = (executor or make_executor(workers)).map(work, missing, key=kept.name)

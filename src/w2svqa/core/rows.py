@@ -153,6 +153,66 @@ class VideoRow:
     mos: float | None = None
 
 
+PoolStatus = Literal["ok", "unreadable", "damaged", "license", "duplicate", "near duplicate", "split", "unsplit"]
+"""What ingest made of a file: ``ok`` is a clip of the pool, everything else is not, for the reason in the message.
+``split``: clips were cut from it; ``unsplit``: none could be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolClipRow:
+    """A file that was offered to a pool: what is known of it, and whether it is a clip of the pool.
+
+    Attributes:
+        clip_id: first 16 hex digits of the file's SHA-256; of its path's, where the file cannot be read.
+        path: where it can be read: the file as given or found, the local copy of an object, or a cut segment.
+        url: address of the object that it is a copy of; empty for local files.
+        name: as the manifest calls it, or the file's name.
+        sha256: of the file, hex; empty where it cannot be read.
+        size: bytes; 0 where it cannot be read.
+        source: where it comes from; empty if unknown.
+        license: as the manifest states it; empty if unknown.
+        width: pixels as shown, after rotation and with square pixels.
+        height: pixels as shown.
+        fps: average frames per second; ``None`` for stills and where the container does not say.
+        duration: seconds; ``None`` for stills and where nothing says.
+        codec: FFmpeg's name.
+        pixel_format: FFmpeg's name.
+        bit_rate: bits per second of the video stream, or of the file where that does not say; ``None`` if unknown.
+        rotation: degrees clockwise that a player turns the picture by: 0, 90, 180 or 270.
+        is_still: a still image.
+        status: what became of it.
+        message: why the status is not ``"ok"``; ``None`` where it is.
+        duplicate_of: path or address of the file with the same content that counts instead.
+        near_duplicate_of: clip id of the clip that shows the same and is kept instead.
+        parent: clip id of the video that it was cut from.
+        start: seconds into that video at which it begins.
+    """
+
+    clip_id: str
+    path: str
+    url: str = ""
+    name: str
+    sha256: str = ""
+    size: int = 0
+    source: str = ""
+    license: str = ""
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    duration: float | None = None
+    codec: str = ""
+    pixel_format: str = ""
+    bit_rate: int | None = None
+    rotation: int | None = None
+    is_still: bool = False
+    status: PoolStatus = "ok"
+    message: str | None = None
+    duplicate_of: str | None = None
+    near_duplicate_of: str | None = None
+    parent: str | None = None
+    start: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherScoreRow:
     """What one teacher says of one video of a pool, or why it says nothing.

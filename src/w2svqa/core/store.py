@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 from w2svqa import __version__
 from w2svqa.core.config import config_hash, from_mapping, to_mapping
@@ -119,11 +119,49 @@ def write_artifact(
         TypeError: a value is of another type than its field.
         MissingExtraError: pyarrow is not installed.
     """
+    return write_table(
+        folder,
+        lambda file: write_rows(file, rows, row_type),
+        kind=kind,
+        config=config,
+        inputs=inputs,
+        seed=seed,
+        version=version,
+        extra=extra,
+    )
+
+
+def write_table(
+    folder: StrPath,
+    write: Callable[[BinaryIO], int],
+    *,
+    kind: str,
+    config: object,
+    inputs: Mapping[str, str] | None = None,
+    seed: int | None = None,
+    version: int = 1,
+    extra: Mapping[str, object] | None = None,
+) -> Manifest:
+    """Store a table whose columns are known only at run time, and its manifest, as :func:`write_artifact` does.
+
+    Args:
+        folder: where to; an artifact that is there is replaced.
+        write: writes the Parquet table into the file it is given and returns the number of rows.
+        kind: as in :func:`write_artifact`, like all that follow.
+        config: the stage's configuration.
+        inputs: hashes of what went in, by name.
+        seed: the seed of its random choices.
+        version: of the stage's arithmetic.
+        extra: further facts, plain values.
+
+    Raises:
+        StoreError: the disk is full or fails, or the folder may not be written to.
+    """
     target = Path(folder)
     # Without its manifest the old artifact is seen to be incomplete while its table is being replaced.
     (target / MANIFEST_NAME).unlink(missing_ok=True)
     with atomic_write(target / TABLE_NAME) as file:
-        count = write_rows(file, rows, row_type)
+        count = write(file)
     manifest = Manifest(
         kind=kind,
         fingerprint=fingerprint(kind, config, inputs, seed=seed, version=version),
@@ -177,6 +215,20 @@ def read_artifact(folder: StrPath, row_type: type[RowT], *, kind: str | None = N
         StoreError: it is incomplete, damaged, of another kind or has other columns.
         MissingExtraError: pyarrow is not installed.
     """
+    table, manifest = checked_table(folder, kind=kind)
+    return Artifact(rows=read_rows(table, row_type), manifest=manifest)
+
+
+def checked_table(folder: StrPath, *, kind: str | None = None) -> tuple[Path, Manifest]:
+    """Return the table's file and the manifest of an artifact that is complete, undamaged and the expected one.
+
+    Args:
+        folder: where it is.
+        kind: which arrow of the pipeline must have made it; ``None`` takes any.
+
+    Raises:
+        StoreError: it is incomplete, damaged or of another kind.
+    """
     manifest = read_manifest(folder)
     table = Path(folder) / TABLE_NAME
     if kind is not None and manifest.kind != kind:
@@ -191,7 +243,7 @@ def read_artifact(folder: StrPath, row_type: type[RowT], *, kind: str | None = N
             path=table,
             remedy="run the stage again",
         )
-    return Artifact(rows=read_rows(table, row_type), manifest=manifest)
+    return table, manifest
 
 
 def is_complete(folder: StrPath, expected: str) -> bool:

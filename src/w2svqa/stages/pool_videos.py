@@ -21,6 +21,10 @@ ID_DIGITS: Final = 16
 """Hex digits of a clip id."""
 
 
+HASHES: Final = "sha256 by path, size and time"
+"""What a journal of content hashes says of itself; its values are size, time and hash."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownFile:
     """A file whose content is known.
@@ -44,9 +48,7 @@ class KnownFile:
             MissingInputError: it is gone, or was changed meanwhile.
         """
         if _stamp(self.path) != (self.size, self.mtime_ns):
-            raise MissingInputError(
-                "was changed while it was being labelled", path=self.path, remedy="run the command again"
-            )
+            raise MissingInputError("was changed in the meantime", path=self.path, remedy="run the command again")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class FileHashes:
     """
 
     def __init__(self, path: StrPath) -> None:
-        self._journal = Journal(path, fingerprint="sha256 by path, size and time")
+        self._journal = Journal(path, fingerprint=HASHES)
 
     def __enter__(self) -> Self:
         self._journal.__enter__()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -48,10 +49,13 @@ class Cutter:
     _key: NDArray[np.uint8] | None = field(default=None, init=False)
     _motion: list[NDArray[np.uint8]] = field(default_factory=list, init=False)
     _times: list[float] = field(default_factory=list, init=False)
+    _before: deque[VideoFrame] = field(init=False)
+    _luma: list[NDArray[np.uint8]] = field(default_factory=list, init=False)
     _orientation: Orientation = field(default=UPRIGHT, init=False)
     _layout: tuple[int, int, int] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        self._before = deque(maxlen=max(0, self.spec.luma_frames - 1))
         if self.spec.motion_rate is not None:
             self._grid = MotionGrid(self.spec.motion_rate)
 
@@ -64,6 +68,10 @@ class Cutter:
         self._shown, self._time = frame, time
         if self._key is None:
             self._key = self._key_frame(frame)
+            self._take_luma([*self._before, frame])
+        elif self._index == 0 and len(self._luma) < self.spec.luma_frames and not self.sizes:
+            self._take_luma([frame])
+        self._before.append(frame)
         if self._wants_motion and self._grid is None:
             self._take(frame, time)
 
@@ -85,7 +93,9 @@ class Cutter:
         layout = (frame.width, frame.height, frame.rotation)
         if layout == self._layout:
             return
-        self.sizes += self._layout is not None and layout[:2] != self._layout[:2]
+        if self._layout is not None and layout[:2] != self._layout[:2]:
+            self.sizes += 1
+            self._before.clear()
         self._layout = layout
         self._orientation = orientation_of(frame) if self.turned is None else self.turned
 
@@ -110,6 +120,7 @@ class Cutter:
     def _complete(self, shown: VideoFrame) -> Chunk:
         if self._key is None:
             self._key = self._key_frame(shown)
+            self._take_luma([shown])
             self.repeated += 1
         if self._wants_motion and not self._times:
             self._take(shown, float(self._index))
@@ -119,9 +130,10 @@ class Cutter:
             key_frame=self._key,
             motion=np.stack(self._motion) if self._motion else self._no_motion(),
             motion_times=np.array(self._times, np.float64),
+            luma=tuple(self._luma),
         )
         self._index += 1
-        self._key, self._motion, self._times = None, [], []
+        self._key, self._motion, self._times, self._luma = None, [], [], []
         return chunk
 
     @property
@@ -131,6 +143,10 @@ class Cutter:
     def _take(self, frame: VideoFrame, time: float) -> None:
         self._motion.append(self._small_frame(frame))
         self._times.append(time)
+
+    def _take_luma(self, frames: Sequence[VideoFrame]) -> None:
+        if self.spec.luma_frames:
+            self._luma.extend(self._full.luma(frame, frame.width, frame.height) for frame in frames)
 
     def _no_motion(self) -> NDArray[np.uint8]:
         height, width = self.spec.motion_size or (0, 0)

@@ -39,6 +39,16 @@ def open_clip(path: StrPath, spec: ClipSpec = _EVERYTHING, *, threads: int | Non
     return VideoClip(path, spec, threads=threads)
 
 
+def ends_early(end: float, declared: float) -> bool:
+    """Return whether a video that ends at second ``end`` lacks some of what its header promises, rounding aside.
+
+    Example:
+        >>> ends_early(9.9, 10.0), ends_early(8.0, 10.0)
+        (False, True)
+    """
+    return end < declared - max(_END_SLACK, _END_SLACK_PART * declared)
+
+
 class VideoClip:
     """A file as a stream of chunks. Implements :class:`w2svqa.core.protocols.Clip`.
 
@@ -199,7 +209,7 @@ def _problem(reader: FrameReader, cutter: Cutter, facts: Facts) -> str | None:
     if facts.image and damage:
         return "damaged: the image is shown as well as it decodes"
     declared = None if facts.image or is_joined else facts.declared
-    if declared is not None and end < declared - max(_END_SLACK, _END_SLACK_PART * declared):
+    if declared is not None and ends_early(end, declared):
         return f"ended early: {end:.1f} of {declared:.1f} s decoded" + (f", {damage}" if damage else "")
     if damage:
         return f"{damage}: {end:.1f} s decoded"

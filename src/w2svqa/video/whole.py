@@ -138,7 +138,7 @@ class FramesVideo:
             yield self._frames[min(index, len(self._frames) - 1)]
 
     def chunks(self, spec: ClipSpec = _NO_MOTION) -> Iterator[Chunk]:
-        """Yield one chunk per second: its first frame, without motion frames.
+        """Yield one chunk per second: its first frame, without motion frames; luma is that of BT.601.
 
         Raises:
             ValueError: motion frames are wanted.
@@ -146,9 +146,23 @@ class FramesVideo:
         if spec.motion_size is not None:
             raise ValueError("frames in memory have no motion frames")
         motion, times = np.zeros((0, 0, 0), np.uint8), np.zeros(0)
+        before = -1
         for second in range(max(1, int(len(self._frames) / self._fps))):
-            frame = self._frames[min(round(second * self._fps), len(self._frames) - 1)]
-            yield Chunk(index=second, start=float(second), key_frame=frame, motion=motion, motion_times=times)
+            number = min(round(second * self._fps), len(self._frames) - 1)
+            yield Chunk(
+                index=second,
+                start=float(second),
+                key_frame=self._frames[number],
+                motion=motion,
+                motion_times=times,
+                luma=self._luma(number, 1 if number == before else spec.luma_frames),
+            )
+            before = number
+
+    def _luma(self, number: int, count: int) -> tuple[NDArray[np.uint8], ...]:
+        """Return the luma of up to ``count`` frames that end with this one, or begin with it if it is the first."""
+        frames = self._frames[:count] if number == 0 else self._frames[max(0, number + 1 - count) : number + 1]
+        return tuple(_luma(frame) for frame in frames)
 
 
 def _info_of(frames: Sequence[Frame], fps: float, path: str) -> MediaInfo:
@@ -169,6 +183,11 @@ def _info_of(frames: Sequence[Frame], fps: float, path: str) -> MediaInfo:
         transfer="sdr",
         is_still=still,
     )
+
+
+def _luma(picture: Frame) -> NDArray[np.uint8]:
+    frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+    return FrameConverter().luma(frame, frame.width, frame.height)
 
 
 def _check_rising(indices: Sequence[int]) -> None:
