@@ -54,7 +54,11 @@ if __name__ == "__main__":
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of ingest took and found; files opened in the pool and bytes read are the main process's own."""
+    """What one run of ingest took and found.
+
+    Files opened in the pool are those of the main process (in a first run its workers do that; a second starts none);
+    bytes read are those of the workers as well.
+    """
 
     seconds: float
     cpu_seconds: float

@@ -27,8 +27,11 @@ RANKS = {name: rank for rank, names in enumerate(TIERS) for name in names}
 
 # What `pip install w2svqa` does not bring; the parts below must work without it.
 HEAVY = (
+    "PIL",
     "cv2",
+    "fsspec",
     "huggingface_hub",
+    "imagehash",
     "imageio_ffmpeg",
     "matplotlib",
     "onnx",
