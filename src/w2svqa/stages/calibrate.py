@@ -20,7 +20,7 @@ from w2svqa.core.errors import ConfigError, W2SVQAError
 from w2svqa.core.random import generator
 from w2svqa.core.records import Tokens
 from w2svqa.core.rows import Split, VersionRow
-from w2svqa.core.statistics import spearman
+from w2svqa.core.stage_rows import HeldBackRow
 from w2svqa.preference.anchors import Anchor, choose_anchors, locate_candidates
 from w2svqa.preference.calibrate import Coverage, coverage, fit_scale, fit_temperature, fit_vote_weight, held
 from w2svqa.preference.judge import AnchoredJudge
@@ -28,6 +28,7 @@ from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import judge_pieces, preference_matrix
 from w2svqa.preference.thurstone import place_anchors
 from w2svqa.stages.diagnosis import WORST_LEVELS, calibration_error, diagnosis_figures, fit_diagnosis
+from w2svqa.stages.held_out import Encoded, figures, held_back, is_clean, label_figures
 from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.students.looks import load_looks
 from w2svqa.students.runtime import CompactStudent, DiagnosisScale
@@ -52,19 +53,6 @@ class CalibrateConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Encoded:
-    """A version and its tokens."""
-
-    row: VersionRow
-    tokens: Tokens
-
-    @property
-    def halves(self) -> tuple[Tokens, Tokens]:
-        """Even and odd seconds."""
-        return self.tokens[0::2], self.tokens[1::2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Calibrated:
     """What a bundle needs beside the networks.
 
@@ -77,6 +65,7 @@ class Calibrated:
         diagnosis: makes probabilities of the kind logits.
         coverage: of the interval, on contents that nothing was fitted on.
         figures: how the student does on those contents, with N.
+        held_back: the score of every version of the calibration split, by which stages are compared.
     """
 
     anchors: tuple[VersionRow, ...]
@@ -87,6 +76,7 @@ class Calibrated:
     diagnosis: DiagnosisScale
     coverage: Coverage
     figures: dict[str, object]
+    held_back: tuple[HeldBackRow, ...]
 
 
 def calibrate(
@@ -148,67 +138,11 @@ def calibrate(
             **figures(judge, measuring),
             "diagnosis": named,
             "interval_at_limit": limited,
+            "labels": label_figures(judge, measuring),
             "scale_contents": len({item.row.clip_id for item in encoded["calibration"]}),
         },
+        held_back=held_back(judge, encoded["calibration"]),
     )
-
-
-def figures(judge: AnchoredJudge, items: Sequence[Encoded]) -> dict[str, object]:
-    """Return how scores order the severities of held-out contents, per kind and overall, with N.
-
-    ``pair_accuracy``: share of severity pairs more than one step apart that the raw scores order right.
-    ``within``: mean Spearman correlation of step and falling raw score, over contents, per kind (-1 to 1; 1 is best).
-    ``across``: Spearman correlation of level and falling raw score over all primaries together, per kind (-1 to 1).
-    ``clean_spread``: standard deviation of the raw scores of untouched primaries.
-    """
-    raw = judge.score([item.tokens for item in items]).raw
-    ladders: dict[tuple[str, str], list[tuple[int, float]]] = defaultdict(list)
-    kinds = sorted({item.row.kind for item in items} - {"none"})
-    for item, value in zip(items, raw.tolist(), strict=True):
-        if item.row.kind != "none":
-            ladders[item.row.kind, item.row.clip_id].append((item.row.level, value))
-        elif item.row.primary:
-            for kind in kinds:
-                ladders[kind, item.row.clip_id].append((0, value))
-    right = [
-        better > worse
-        for ladder in ladders.values()
-        for step, (_, better) in enumerate(sorted(ladder))
-        for _, worse in sorted(ladder)[step + 2 :]
-    ]
-    within = {
-        kind: [_order(ladder) for (name, _), ladder in ladders.items() if name == kind and len(ladder) > 1]
-        for kind in kinds
-    }
-    clean = [value for item, value in zip(items, raw.tolist(), strict=True) if _is_clean(item.row)]
-    return {
-        "pair_accuracy": float(np.mean(right)) if right else None,
-        "pairs": len(right),
-        "within": {kind: float(np.mean(values)) for kind, values in within.items() if values},
-        "across": {kind: _across(items, raw, kind) for kind in kinds},
-        "clean_spread": float(np.std(clean)) if clean else None,
-        "clean": len(clean),
-        "contents": len({item.row.clip_id for item in items}),
-        "versions": len(items),
-    }
-
-
-def _across(items: Sequence[Encoded], raw: Floats, kind: str) -> float | None:
-    """Spearman's correlation of level and falling score over the primaries; ``None`` without two levels."""
-    chosen = [
-        (item.row.level, value) for item, value in zip(items, raw.tolist(), strict=True) if _shows(item.row, kind)
-    ]
-    return _order(chosen) if len({level for level, _ in chosen}) > 1 else None
-
-
-def _shows(row: VersionRow, kind: str) -> bool:
-    return row.primary and row.kind in ("none", kind)
-
-
-def _order(steps: Sequence[tuple[int, float]]) -> float:
-    """Spearman's correlation of level and falling score, -1 to 1; 0 where the score does not change."""
-    levels, values = zip(*steps, strict=True)
-    return spearman(levels, np.negative(values))
 
 
 def _halves(items: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
@@ -274,7 +208,7 @@ def _spanned(student: CompactStudent, anchors: Sequence[Tokens], scale: Scale, i
     latent = AnchoredJudge(student, anchors, scale).place([item.tokens for item in items]).latent
     rows = [item.row for item in items]
     with _said():
-        zero, hundred = fit_scale(latent[[row.severity == 1 for row in rows]], latent[[_is_clean(row) for row in rows]])
+        zero, hundred = fit_scale(latent[[row.severity == 1 for row in rows]], latent[[is_clean(row) for row in rows]])
     return replace(scale, latent_zero=zero, latent_hundred=hundred)
 
 
@@ -314,10 +248,6 @@ def _said() -> Iterator[None]:
         raise W2SVQAError(
             f"the student cannot be calibrated: {error}", remedy="raise train.steps, or add sources"
         ) from None
-
-
-def _is_clean(row: VersionRow) -> bool:
-    return row.primary and row.kind == "none"
 
 
 def _measure(judge: AnchoredJudge, items: Sequence[Encoded], seed: int) -> Coverage:

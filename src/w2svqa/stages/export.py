@@ -44,8 +44,8 @@ def export(
     seed: int,
     facts: Mapping[str, object],
     progress: Progress,
-) -> Path:
-    """Write the bundle of a trained student and return its folder.
+) -> Calibrated:
+    """Write the bundle of a trained student, and return what it was calibrated to.
 
     Args:
         model: in evaluation mode.
@@ -78,7 +78,7 @@ def export(
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return target
+    return made
 
 
 def _card(

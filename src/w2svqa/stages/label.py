@@ -27,7 +27,7 @@ from w2svqa.core.rows import ClipRow, ScoreRow, VersionRow
 from w2svqa.distort import SIMULATORS
 from w2svqa.stages.versions import VMAF_KINDS, Source, make_versions
 from w2svqa.teachers.admission import Admission, AdmissionConfig, admit
-from w2svqa.teachers.calibration import Calibration, PseudoLabel, calibrate_teachers, pseudo_labels
+from w2svqa.teachers.calibration import Calibration, PseudoLabel, calibrate_teachers, calibrated_scores, pseudo_labels
 from w2svqa.teachers.registry import load_teacher
 from w2svqa.video.decode import open_clip
 from w2svqa.video.whole import FramesVideo
@@ -115,11 +115,13 @@ class Judged:
         admissions: result of every teacher's test.
         calibration: the admitted ones on one scale.
         labels: by clip id, of untouched clips.
+        calibrated: what each teacher says of untouched clips on the common scale, by teacher and clip id.
     """
 
     admissions: tuple[Admission, ...]
     calibration: Calibration
     labels: dict[str, PseudoLabel]
+    calibrated: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -242,7 +244,12 @@ def judge_teachers(
     )
     admitted = {record.teacher: directions[record.teacher] for record in admissions if record.admitted}
     calibration = calibrate_teachers(scores, versions, higher_is_better=admitted, kinds=config.calibration_kinds)
-    return Judged(admissions=admissions, calibration=calibration, labels=pseudo_labels(scores, calibration))
+    return Judged(
+        admissions=admissions,
+        calibration=calibration,
+        labels=pseudo_labels(scores, calibration),
+        calibrated=calibrated_scores(scores, calibration),
+    )
 
 
 def teacher_versions(config: LabelConfig) -> dict[str, str]:

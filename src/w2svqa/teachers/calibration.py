@@ -271,6 +271,22 @@ def pseudo_labels(scores: Sequence[ScoreRow], calibration: Calibration) -> dict[
     return {clip: label for clip, label in labels.items() if label is not None}
 
 
+def calibrated_scores(scores: Sequence[ScoreRow], calibration: Calibration) -> dict[str, dict[str, float]]:
+    """Return what each fitted teacher says of every untouched clip that its fit reaches, by teacher and clip id.
+
+    Args:
+        scores: of the label stage; those of distorted versions are left out.
+        calibration: the teachers on the common scale, 0-100, higher is better.
+    """
+    fits = {fit.teacher: fit for fit in calibration.fits}
+    found: dict[str, dict[str, float]] = {name: {} for name in fits}
+    for row in scores:
+        fit = fits.get(row.teacher)
+        if fit is not None and row.version_id == f"{row.clip_id}-none-0" and fit.reaches(row.value):
+            found[row.teacher][row.clip_id] = float(fit.curve(np.array(row.value)))
+    return found
+
+
 def _fit(
     rows: Sequence[ScoreRow], targets: Mapping[str, float], teacher: str, higher_is_better: bool
 ) -> tuple[TeacherFit, dict[str, float]]:
