@@ -187,6 +187,31 @@ def level_counts(pairs: Sequence[PoolPairRow]) -> list[LevelCounts]:
     ]
 
 
+def candidate_pairs(videos: int, wanted: int, random: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+    """Yield ordered pairs of different videos: all in random order where they are few, else drawn with repetition.
+
+    Args:
+        videos: in the pool.
+        wanted: pairs that are looked for; a multiple of it is drawn.
+        random: draws them.
+
+    Yields:
+        Places of the first and of the second videos, int64 ``(n,)`` each.
+    """
+    possible = math.comb(videos, 2)
+    draws = _MOST_DRAWS * wanted
+    if possible <= draws and possible <= max(_BATCH, 8 * wanted):
+        first, second = _unrank(random.permutation(possible), videos)
+        exchanged = random.random(possible) < 0.5
+        yield np.where(exchanged, second, first), np.where(exchanged, first, second)
+        return
+    while draws > 0:
+        first = random.integers(videos, size=_BATCH)
+        second = random.integers(videos - 1, size=_BATCH)
+        yield first, second + (second >= first)  # every other video is equally likely
+        draws -= _BATCH
+
+
 def _ladders(videos: Sequence[VideoRow], untouched: bool) -> Iterator[list[VideoRow]]:
     """The versions of each primary and distortion; of one content, where a level changes nothing, the first."""
     versions: dict[tuple[str, str], list[VideoRow]] = defaultdict(list)
@@ -220,7 +245,7 @@ def _drawn_pairs(labels: Sequence[PseudoLabelRow], wanted: int, config: PoolPair
     variance = np.array([row.variance for row in labels], dtype=np.float64)
     room = _Room(wanted, len(labels), config)
     seen: set[int] = set()
-    for first, second in _candidates(len(labels), wanted, generator(config.seed, "pool-pairs", ENSEMBLE)):
+    for first, second in candidate_pairs(len(labels), wanted, generator(config.seed, "pool-pairs", ENSEMBLE)):
         deviation = np.sqrt(variance[first] + variance[second])
         ahead = uncertain_levels(mean[second] - mean[first], deviation)
         back = uncertain_levels(mean[first] - mean[second], deviation)
@@ -277,22 +302,6 @@ class _Room:
         self._levels[level] -= 1
         self._videos[first] -= 1
         self._videos[second] -= 1
-
-
-def _candidates(videos: int, wanted: int, random: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
-    """Ordered pairs of different videos: all of them in random order where they are few, else drawn with repetition."""
-    possible = math.comb(videos, 2)
-    draws = _MOST_DRAWS * wanted
-    if possible <= draws and possible <= max(_BATCH, 8 * wanted):
-        first, second = _unrank(random.permutation(possible), videos)
-        exchanged = random.random(possible) < 0.5
-        yield np.where(exchanged, second, first), np.where(exchanged, first, second)
-        return
-    while draws > 0:
-        first = random.integers(videos, size=_BATCH)
-        second = random.integers(videos - 1, size=_BATCH)
-        yield first, second + (second >= first)  # every other video is equally likely
-        draws -= _BATCH
 
 
 def _unrank(ranks: Ints, videos: int) -> tuple[Ints, Ints]:
