@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from w2svqa.pipeline.quality import write_quality
+from w2svqa.stages.stopping import Gain
 
 from w2svqa.core.config import config_hash, load_config, to_mapping
 from w2svqa.core.errors import ConfigError, StrPath
@@ -12,13 +15,11 @@ from w2svqa.core.extras import require
 from w2svqa.core.files import hold
 from w2svqa.core.stage_rows import HeldBackRow
 from w2svqa.pipeline.config import RunConfig
-from w2svqa.pipeline.context import Material, Progress, Run, claim
-from w2svqa.pipeline.pairs import make_first_pairs, make_next_pairs
-from w2svqa.pipeline.quality import write_quality
+from w2svqa.pipeline.context import Progress, Run, claim
 from w2svqa.pipeline.shared import make_material
-from w2svqa.pipeline.student import make_student, publish
+from w2svqa.pipeline.student import publish
+from w2svqa.stages.held_out import content_accuracy
 from w2svqa.stages.label import teacher_versions
-from w2svqa.stages.stopping import Decision, Gain, held_back_gain, should_stop
 from w2svqa.teachers.ffmpeg import ffmpeg_with_filter
 
 
@@ -31,13 +32,15 @@ class StageResult:
         held_back: its student's scores of what is held back.
         gain: over the student that was the best so far; ``None`` for the first.
         better: it is the best so far.
-        reason: why a further stage is begun or not; empty after the first.
+        stop: no further stage is worth its time.
+        reason: why; empty after the first.
     """
 
     number: int
     held_back: Sequence[HeldBackRow]
     gain: Gain | None = None
     better: bool = True
+    stop: bool = False
     reason: str = ""
 
 
@@ -106,8 +109,39 @@ def _stages(run: Run) -> Path:
     for number in range(2, run.config.later.stages + 2):
         results.append(_later_stage(run, material, number, results))
         run.tell("stage", number)(1, 1, results[-1].reason)
-        if _ends(results[-1]):
+        if results[-1].stop:
             break
     best = [result.number for result in results if result.better][-1]
     write_quality(run, material, results)
     return publish(run, best)
+
+
+def _first_stage(run: Run, material: Material) -> StageResult:
+    make_first_pairs(run, material)
+    return StageResult(number=1, held_back=make_student(run, material, 1, {}))
+
+
+def _later_stage(run: Run, material: Material, number: int, results: Sequence[StageResult]) -> StageResult:
+    make_next_pairs(run, material, number)
+    held_back = make_student(run, material, number, {"stages": _told(results)})
+    best = [result for result in results if result.better][-1]
+    gain = held_back_gain(
+        content_accuracy(best.held_back), content_accuracy(held_back), run.config.later.stop, seed=run.config.seed
+    )
+    decision = should_stop(gain, run.config.later.stop)
+    return StageResult(
+        number=number,
+        held_back=held_back,
+        gain=gain,
+        better=gain.value > 0,
+        stop=decision.stop,
+        reason=f"stage {number} against stage {best.number}: {decision.reason}",
+    )
+
+
+def _told(results: Sequence[StageResult]) -> list[dict[str, object]]:
+    """What a card says of the stages before."""
+    return [
+        {"stage": result.number, "gain": None if result.gain is None else asdict(result.gain), "reason": result.reason}
+        for result in results
+    ]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
+from w2svqa.stages.launch import is_main_process, launch_training
 
 from w2svqa.core.config import config_hash, to_mapping
 from w2svqa.core.errors import BundleError, StoreError
@@ -19,7 +20,6 @@ from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_art
 from w2svqa.pipeline.config import RunConfig, training_of, without_folders
 from w2svqa.pipeline.context import Material, Run, config_of, stage_folder
 from w2svqa.stages.export import export
-from w2svqa.stages.launch import is_main_process, launch_training
 from w2svqa.stages.train import CHECKPOINT, log_records, train
 from w2svqa.students.bundle import CARD, WEIGHTS, check_files, read_card
 from w2svqa.students.compact import CompactModel
@@ -48,9 +48,7 @@ def make_student(run: Run, material: Material, number: int, facts: Mapping[str, 
     return _exported(run, material, number, model, {"pairs": shares(pairs), **facts})
 
 
-def train_stage(
-    folder: Path, stage: int, progress: Callable[[int, int, str], None] = lambda *_: None
-) -> CompactModel:
+def train_stage(folder: Path, stage: int, progress: Callable[[int, int, str], None] = lambda *_: None) -> CompactModel:
     """Train the student of one stage whose tables are in the folder of a run, or what is left of that training.
 
     Every process of a distributed training calls this; the one with rank 0 writes.

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import ConfigError
 from w2svqa.core.random import generator
 from w2svqa.core.rows import Origin, PairRow, VersionRow
-from w2svqa.distort import SIMULATORS, distort_frame, distort_reduced
+from w2svqa.distort import SIMULATORS
+from w2svqa.stages.renditions import distorted
 from w2svqa.students.crops import MARGIN, Crops, Rendition, read_crops
 from w2svqa.students.views import VIEW_SIZE, join_views, make_motion
 
@@ -241,7 +242,7 @@ class Batches:
             motion=rendition.motion[:: 1 + plan.halve],
         )
         for kind, level in _steps(row, plan):
-            shown = _distorted(shown, kind, level, crops.size, drawn if plan.grain is None else plan.grain)
+            shown = distorted(shown, kind, level, crops.size, drawn if plan.grain is None else plan.grain)
         # a version with fewer details than wanted shows some of them twice: every version has as many views
         filled = np.arange(self._config.details) % len(shown.details)
         shifted = shown.details[filled, top : top + VIEW_SIZE, left : left + VIEW_SIZE]
@@ -284,21 +285,6 @@ def _steps(row: VersionRow, plan: _Plan) -> list[tuple[str, int]]:
     """What is left to do to the stored pictures: the base first, as a source has its faults before it is distorted."""
     steps = [] if plan.base is None else [plan.base]
     return steps if row.stored else [*steps, (row.kind, row.level)]
-
-
-def _distorted(shown: Rendition, kind: str, level: int, size: tuple[int, int], seed: int) -> Rendition:
-    details = shown.details
-    if SIMULATORS[kind].on_frame is not None:
-        details = np.stack(
-            [distort_frame(detail, kind, level, seed=seed, index=index) for index, detail in enumerate(details)]
-        )
-    motion = shown.motion
-    if len(motion):
-        motion = distort_reduced(motion, kind, level, size=size, seed=seed)
-    whole = shown.whole[None]
-    if SIMULATORS[kind].family == "spatial":
-        whole = distort_reduced(whole, kind, level, size=size, seed=seed)
-    return Rendition(details=details, whole=whole[0], motion=motion)
 
 
 def _by_origin(pairs: Sequence[PairRow]) -> Mapping[str, list[list[PairRow]]]:

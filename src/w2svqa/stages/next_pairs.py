@@ -2,7 +2,7 @@
 
 - ``gmad``: two untouched clips that one model holds for equally good and another for most different; the student's word
   is their label, for nobody knows the truth.
-- ``misclassified``: severity pairs of the training set that the student gets wrong; the truth is known and is the label.
+- ``misclassified``: severity pairs of the training set that the student gets wrong; the truth is known, and the label.
   Every severity pair is trained on from the first stage on; these come again, and so count more.
 - ``random``: the control, as many pairs of either sort, drawn without looking at the student.
 
@@ -44,8 +44,8 @@ class NextPairsConfig:
 
     Attributes:
         gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips. The paper: 85 k of 250 k.
-        misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, a third of them from each
-            family of simulators. The paper: 15 k of 250 k.
+        misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, as many from each family
+            of simulators. The paper: 15 k of 250 k.
         selection: ``"hard"``, or ``"random"`` for as many pairs at random: the control.
         bins: of quality, in which gMAD pairs are looked for.
         most_per_video: gMAD pairs that one clip may be in; ``None`` for four times as many as if all had as many.
@@ -194,16 +194,21 @@ def _gmad(
         first, second = random_pairs(len(places), wanted, most_per_video=most, seed=seed)
         found = _unmined(first, second)
     else:
-        found = gmad_pairs(student, scores, count=wanted, bins=config.bins, most_per_video=most, seed=seed)
+        each = -(-wanted // max(1, 2 * len(scores)))  # every teacher holds, and is attacked, equally often
+        found = gmad_pairs(
+            student, scores, count=wanted, bins=config.bins, most_per_video=most, most_per_role=each, seed=seed
+        )
     origin: MinedOrigin = "random" if config.selection == "random" else "gmad"
     rows = _labelled(said, places[found.first], places[found.second], found, labels, config, origin)
-    notes = [] if len(rows) == wanted else [f"{len(rows)} gMAD pairs of {wanted} wanted: the pool has no more"]
+    notes = [f"no gMAD pairs by {name}: {reason}" for name, reason in found.skipped.items()]
+    if len(rows) < wanted:
+        notes.append(f"{len(rows)} pairs of real clips of {wanted} wanted: the pool has no more")
     return rows, notes
 
 
 def _unmined(first: Ints, second: Ints) -> MinedPairs:
     nobody = ("",) * len(first)
-    return MinedPairs(first=first, second=second, gap=np.zeros(len(first)), by=nobody, attacked=nobody)
+    return MinedPairs(first=first, second=second, gap=np.zeros(len(first)), by=nobody, attacked=nobody, skipped={})
 
 
 def _scores_of(said: Said, places: Ints, values: Mapping[str, float]) -> Floats:
