@@ -8,8 +8,13 @@ from typing import Literal
 Split = Literal["train", "anchor", "calibration"]
 """``train``: the student learns from it; ``anchor``: gives the anchors; ``calibration``: fits scale and interval."""
 
-Origin = Literal["severity", "same", "cross", "peer", "vmaf", "teacher"]
-"""Why a pair has its level: see :mod:`w2svqa.stages.pair`."""
+Origin = Literal["severity", "same", "cross", "peer", "vmaf", "teacher", "gmad", "misclassified", "random"]
+"""Why a pair has its level; for the first six see :mod:`w2svqa.stages.pair`.
+
+From stage 2 on: ``gmad``, where student and teachers disagree most, and ``random``, its control, both of real clips and
+labelled by the student of the stage before; ``misclassified``, a synthetic pair that this student got wrong, with the
+level that is known.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

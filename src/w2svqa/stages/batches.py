@@ -29,7 +29,7 @@ _UNDONE_BY = {"brightening": "darkening", "darkening": "brightening", "blur": "n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchConfig:
-    """What one step of training sees.
+    """What one step of training sees: so many groups of each origin, where there are pairs of it.
 
     Attributes:
         severity_groups: groups of severity pairs (one clip, one distortion) per step.
@@ -38,6 +38,9 @@ class BatchConfig:
         peer_groups: groups of pairs of equal severity across contents per step.
         vmaf_groups: groups of pairs that VMAF has judged per step.
         teacher_groups: groups of pairs of real clips that the weak teachers have judged per step.
+        gmad_groups: groups of pairs on which student and teachers disagreed most, per step (from stage 2 on).
+        misclassified_groups: groups of synthetic pairs that the last stage's student got wrong, per step.
+        random_groups: groups of pairs drawn at random instead of the hard ones, per step.
         details: detail crops of each second, drawn at random; the whole picture comes on top.
         mixtures: share of the severity groups all of whose versions get the same mild second distortion on top.
         mixture_level: greatest level of that second distortion.
@@ -49,6 +52,9 @@ class BatchConfig:
     peer_groups: int = 1
     vmaf_groups: int = 6
     teacher_groups: int = 2
+    gmad_groups: int = 2
+    misclassified_groups: int = 2
+    random_groups: int = 2
     details: int = 1
     mixtures: float = 0.2
     mixture_level: int = 2
@@ -75,6 +81,9 @@ class BatchConfig:
             "peer": self.peer_groups,
             "vmaf": self.vmaf_groups,
             "teacher": self.teacher_groups,
+            "gmad": self.gmad_groups,
+            "misclassified": self.misclassified_groups,
+            "random": self.random_groups,
         }
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import math
 import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from w2svqa.core.errors import StoreError, UnwritableError, W2SVQAError
+from w2svqa.core.errors import ConfigError, StoreError, UnwritableError, W2SVQAError
 from w2svqa.core.files import atomic_write
 from w2svqa.core.random import generator
 from w2svqa.core.rows import PairRow, VersionRow
@@ -101,6 +101,7 @@ def train(
     kinds: Sequence[str],
     seed: int,
     progress: Progress,
+    initial: CompactModel | Mapping[str, torch.Tensor] | None = None,
 ) -> CompactModel:
     """Train the compact student, from the last checkpoint in ``folder`` if there is one.
 
@@ -113,17 +114,22 @@ def train(
         kinds: names of the distortions the student learns to name.
         seed: fixes the initial weights and every batch.
         progress: called as ``progress(step, steps, text)``.
+        initial: weights to start from where there is no checkpoint, such as those of the last stage's student; drawn
+            from ``seed`` if not given.
 
     Returns:
         the trained model, in evaluation mode.
 
     Raises:
+        ConfigError: ``initial`` does not fit the model of ``config``.
         StoreError: a checkpoint is damaged or cannot be written.
         W2SVQAError: the loss is not finite; the message names the step and what was in its batch.
     """
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     model = build(config.model, kinds, seed=seed)
+    if initial is not None:
+        _start_from(model, initial)
     optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     start = _resume(folder / CHECKPOINT, model, optimiser)
     batches = Batches(versions, pairs, crops_folder, kinds=kinds, config=config.batch, seed=seed)
@@ -158,6 +164,17 @@ def build(config: ModelConfig, kinds: Sequence[str], *, seed: int) -> CompactMod
         model = CompactModel(CompactConfig(**asdict(config), kinds=tuple(kinds)))
     # nearly twice as fast on CPUs for convolutions of few channels
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # missing in its stubs
+
+
+def _start_from(model: CompactModel, initial: CompactModel | Mapping[str, torch.Tensor]) -> None:
+    """Copy weights into a new model."""
+    state = initial.state_dict() if isinstance(initial, CompactModel) else initial
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"the initial weights do not fit the model: {error}", remedy="train every stage with the same train.model"
+        ) from None
 
 
 def rate_at(progress: float, warm_up: float) -> float:
