@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from w2svqa.stages.stopping import StopConfig
-
 from w2svqa.core.config import to_mapping
 from w2svqa.stages.distort import DistortConfig
 from w2svqa.stages.export import ExportConfig
@@ -14,6 +12,7 @@ from w2svqa.stages.ingest import IngestConfig
 from w2svqa.stages.label import LabelConfig
 from w2svqa.stages.next_pairs import NextPairsConfig
 from w2svqa.stages.pair import PairConfig
+from w2svqa.stages.stopping import StopConfig
 from w2svqa.stages.train import TrainConfig
 
 

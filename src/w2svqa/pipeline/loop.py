@@ -31,7 +31,7 @@ class StageResult:
     Attributes:
         number: from 1.
         held_back: its student's scores of what is held back.
-        decision: its gain over the best student so far, and whether that is worth another stage; ``None`` for the first.
+        decision: its gain over the best student so far, and whether to go on; ``None`` for the first.
     """
 
     number: int

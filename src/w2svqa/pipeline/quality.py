@@ -7,13 +7,14 @@ are of other contents: students compare with each other, and so do teachers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
 
 from w2svqa.core.config import config_hash
-from w2svqa.core.rows import LabelQualityRow, ScoreRow, VersionRow
+from w2svqa.core.rows import LabelQualityRow, ScoreRow
 from w2svqa.core.stage_rows import HeldBackRow
 from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_artifact
 from w2svqa.pipeline.context import Material, Run
@@ -29,7 +30,20 @@ from w2svqa.stages.label_quality import (
 )
 from w2svqa.stages.pair import severity_level
 
-Values = Mapping[str, float]
+
+class _Version(Protocol):
+    """What rows of versions and of held-back scores have in common."""
+
+    @property
+    def clip_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def primary(self) -> bool: ...
+    @property
+    def vmaf(self) -> float | None: ...
 
 
 def write_quality(run: Run, material: Material, held_back: Sequence[Sequence[HeldBackRow]]) -> list[LabelQualityRow]:
@@ -82,9 +96,7 @@ def _students(held_back: Sequence[Sequence[HeldBackRow]]) -> Iterator[LabelQuali
         before = rows
 
 
-def _scored(
-    source: str, stage: int, rows: Sequence[HeldBackRow] | Sequence[VersionRow], scores: Sequence[float]
-) -> Iterator[LabelQualityRow]:
+def _scored(source: str, stage: int, rows: Sequence[_Version], scores: Sequence[float]) -> Iterator[LabelQualityRow]:
     """Scores against severities within each content, and against VMAF over all."""
     values = np.array(scores, dtype=np.float64)
     ladder = [index for index, row in enumerate(rows) if row.kind != "none"]

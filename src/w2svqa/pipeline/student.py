@@ -9,7 +9,6 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 from torch import Tensor
-from w2svqa.stages.launch import is_main_process, launch_training
 
 from w2svqa.core.config import config_hash, to_mapping
 from w2svqa.core.errors import BundleError, StoreError
@@ -20,6 +19,7 @@ from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_art
 from w2svqa.pipeline.config import RunConfig, training_of, without_folders
 from w2svqa.pipeline.context import Material, Run, config_of, stage_folder
 from w2svqa.stages.export import export
+from w2svqa.stages.launch import is_main_process, launch_training
 from w2svqa.stages.train import CHECKPOINT, log_records, train
 from w2svqa.students.bundle import CARD, WEIGHTS, check_files, read_card
 from w2svqa.students.compact import CompactModel

@@ -44,8 +44,8 @@ class NextPairsConfig:
 
     Attributes:
         gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips. The paper: 85 k of 250 k.
-        misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, as many from each family
-            of simulators. The paper: 15 k of 250 k.
+        misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, as many from each
+            family of simulators. The paper: 15 k of 250 k.
         selection: ``"hard"``, or ``"random"`` for as many pairs at random: the control.
         bins: of quality, in which gMAD pairs are looked for.
         most_per_video: gMAD pairs that one clip may be in; ``None`` for four times as many as if all had as many.
