@@ -102,7 +102,7 @@ def test_a_pair_of_two_contents_counts_by_both() -> None:
     first, second = ["a", "a", "b", "c", "a"], ["b", "c", "c", "c", "d"]
     values = np.array([1.0, 0.0, 1.0, 1.0, 0.0])
     drawn = draw_sums(np.stack([np.ones(5), values]), first, second, lambda sums: sums[:, 1] / sums[:, 0].clip(1e-9))
-    counts = {name: column for name, column in zip("abcd", resample(4).T, strict=True)}
+    counts = dict(zip("abcd", resample(4).T, strict=True))
     weights = [counts[a] * (counts[b] if a != b else 1) for a, b in zip(first, second, strict=True)]
     sums = np.stack(weights).T.astype(np.float64)
     expected = (sums @ values) / sums.sum(axis=1).clip(1e-9)
