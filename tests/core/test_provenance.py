@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -125,7 +126,7 @@ def test_the_file_is_json_that_people_can_read(tmp_path: Path) -> None:
 
 def test_versions_are_of_what_the_package_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        provenance.metadata,
+        metadata,
         "requires",
         lambda _: ["numpy>=1.26", "not-there-at-all>=1; extra == 'train'", "pytest>=8.3; extra == 'dev'"],
     )
@@ -134,9 +135,9 @@ def test_versions_are_of_what_the_package_depends_on(monkeypatch: pytest.MonkeyP
 
 def test_a_package_that_was_never_installed_has_its_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> list[str]:
-        raise provenance.metadata.PackageNotFoundError(name)
+        raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr(provenance.metadata, "requires", missing)
+    monkeypatch.setattr(metadata, "requires", missing)
     assert set(installed_versions()) == {"w2svqa", "python"}
 
 

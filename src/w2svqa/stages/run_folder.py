@@ -159,14 +159,16 @@ def read_run(folder: StrPath, *, tables: bool = True) -> RunFacts:
         raise MissingInputError("no such folder", path=root, remedy="w2svqa runs FOLDER lists what there is")
     notes = _Notes()
     config = _config(root, notes)
-    starts = notes.keep((), read_starts, root)
+    starts: tuple[Start, ...] = notes.keep((), read_starts, root)
     holder = read_holder(root)
     holder = holder if holder is not None and is_alive(holder) is not False else None
     card = notes.keep(None, read_card, root / BUNDLE) if (root / BUNDLE / CARD).exists() else None
     state = _state(config, starts, holder, card, damaged=bool(notes.lines))
     if state == "failed":
         notes.lines.append(starts[-1].problem)
-    quality = notes.keep((), _quality, root) if tables else ()
+    quality: tuple[LabelQualityRow, ...] = ()
+    if tables:
+        quality = notes.keep(quality, _quality, root)
     name = config.get("name")
     return RunFacts(
         folder=root,
