@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import re
@@ -22,10 +21,10 @@ from typing import Any, Final, Literal
 
 from w2svqa import __version__
 from w2svqa.core.checkout import commit_of
-from w2svqa.core.config import config_hash, from_mapping, to_mapping
-from w2svqa.core.errors import ConfigError, StoreError, StrPath, W2SVQAError
-from w2svqa.core.files import atomic_write
+from w2svqa.core.config import config_hash
+from w2svqa.core.errors import StoreError, StrPath, W2SVQAError
 from w2svqa.core.holder import command_line, user_name
+from w2svqa.core.plain_files import read_plain, write_plain
 
 PROVENANCE: Final = "provenance.json"
 FORMAT: Final = 1
@@ -185,24 +184,9 @@ def read_starts(folder: StrPath) -> tuple[Start, ...]:
     Raises:
         StoreError: the record is damaged, cannot be read, or a later version of this package wrote it.
     """
-    path = Path(folder) / PROVENANCE
     remedy = "move it away to go on; only the record of earlier starts is lost"
-    try:
-        mapping = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", path=path, remedy="check its permissions") from None
-    except (ValueError, RecursionError):
-        raise StoreError("is damaged: no valid JSON", path=path, remedy=remedy) from None
-    if not isinstance(mapping, dict):
-        raise StoreError("is damaged: no mapping", path=path, remedy=remedy)
-    if isinstance(mapping.get("format"), int) and mapping["format"] > FORMAT:
-        raise StoreError(f"format {mapping['format']} is of a later version", path=path, remedy="update w2svqa")
-    try:
-        return from_mapping(_Record, mapping).starts
-    except ConfigError as error:
-        raise StoreError(f"is damaged: {error.problem}", path=path, remedy=remedy) from None
+    record = read_plain(Path(folder) / PROVENANCE, _Record, remedy=remedy, newest=FORMAT)
+    return () if record is None else record.starts
 
 
 def this_machine() -> Machine:
@@ -249,8 +233,7 @@ def source_hash() -> str:
 
 
 def _write(folder: StrPath, starts: tuple[Start, ...]) -> None:
-    with atomic_write(Path(folder) / PROVENANCE) as file:
-        file.write(json.dumps(to_mapping(_Record(starts=starts)), indent=1).encode("ascii") + b"\n")
+    write_plain(Path(folder) / PROVENANCE, _Record(starts=starts))
 
 
 def _now() -> str:

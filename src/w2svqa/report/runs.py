@@ -57,6 +57,7 @@ def run_object(facts: RunFacts) -> dict[str, object]:
                 "stage": stage.number,
                 "parts": [asdict(part) for part in stage.parts],
                 "log": [dict(record) for record in stage.log],
+                "held_back": None if stage.held_back is None else asdict(stage.held_back),
                 "stopping": None if stage.decision is None else asdict(stage.decision),
             }
             for stage in facts.stages
@@ -212,11 +213,11 @@ def _stages_table(stages: Sequence[Stage], *, ascii_only: bool) -> Table:
             count = "" if part.rows is None else str(part.rows)
             if part.name == TRAIN and stage.log:
                 count = f"step {stage.log[-1]['step']:.0f}"
-            rows.append((str(stage.number), part.name, part.state, count, _counts(part.facts)))
+            rows.append((str(stage.number), part.name, part.state, count, part_counts(part.facts)))
     return _rows(("stage", "part", "state", "rows", "of which"), rows, ascii_only)
 
 
-def _counts(facts: Mapping[str, object]) -> str:
+def part_counts(facts: Mapping[str, object]) -> str:
     """Say the plain counts of a manifest, such as pairs by origin."""
     return ", ".join(f"{value} {name}" for name, value in facts.items() if type(value) is int)
 

@@ -8,7 +8,8 @@ runs/NAME/
 ├── run.json          the effective configuration
 ├── provenance.json   its starts                        (core.provenance)
 ├── clips/ versions/ labels/ pairs/ train/              stage 1
-├── stage-K/ {scores/ mined/ pairs/ train/ stopping.json}   stage K, from 2
+├── held_back.json    figures of stage 1's student      (stages.held_back)
+├── stage-K/          scores/ mined/ pairs/ train/ held_back.json stopping.json: stage K, from 2
 ├── quality/          quality of labels, per stage      (stages.label_quality)
 └── bundle/           the student that the run ends with
 ```
@@ -28,6 +29,7 @@ from w2svqa.core.holder import Holder, is_alive, read_holder
 from w2svqa.core.provenance import Start, read_starts
 from w2svqa.core.rows import LabelQualityRow
 from w2svqa.core.store import MANIFEST_NAME, TABLE_NAME, read_artifact, read_manifest
+from w2svqa.stages.held_back import HeldBack, read_held_back
 from w2svqa.stages.label_quality import QUALITY
 from w2svqa.stages.stopping import Decision, read_decision
 from w2svqa.stages.training_log import Record, read_log
@@ -83,6 +85,7 @@ class Stage:
         number: from 1.
         parts: in flow order.
         log: of its training, by step.
+        held_back: figure of its student by content; ``None`` where none was kept.
         decision: whether the run stopped after it, and why; ``None`` where nothing was decided.
         problem: what could not be read of it; empty otherwise.
     """
@@ -90,7 +93,8 @@ class Stage:
     number: int
     parts: tuple[Part, ...]
     log: tuple[Record, ...]
-    decision: Decision | None
+    held_back: HeldBack | None = None
+    decision: Decision | None = None
     problem: str = ""
 
 
@@ -144,12 +148,13 @@ def find_runs(folder: StrPath) -> list[RunFacts]:
     return [read_run(path, tables=False) for path in folders]
 
 
-def read_run(folder: StrPath, *, tables: bool = True) -> RunFacts:
+def read_run(folder: StrPath, *, tables: bool = True, holding: bool = False) -> RunFacts:
     """Return everything there is to know of a run.
 
     Args:
         folder: of the run.
         tables: read the table of label quality, which needs the extra ``train``.
+        holding: this process holds the folder itself and asks what others will find when it is done.
 
     Raises:
         MissingInputError: there is no such folder.
@@ -160,8 +165,7 @@ def read_run(folder: StrPath, *, tables: bool = True) -> RunFacts:
     notes = _Notes()
     config = _config(root, notes)
     starts: tuple[Start, ...] = notes.keep((), read_starts, root)
-    holder = read_holder(root)
-    holder = holder if holder is not None and is_alive(holder) is not False else None
+    holder = None if holding else _present(read_holder(root))
     card = notes.keep(None, read_card, root / BUNDLE) if (root / BUNDLE / CARD).exists() else None
     state = _state(config, starts, holder, card, damaged=bool(notes.lines))
     if state == "failed":
@@ -182,6 +186,10 @@ def read_run(folder: StrPath, *, tables: bool = True) -> RunFacts:
         quality=quality,
         card=card,
     )
+
+
+def _present(holder: Holder | None) -> Holder | None:
+    return None if holder is None or is_alive(holder) is False else holder
 
 
 class _Notes:
@@ -246,8 +254,14 @@ def _stage(number: int, folder: Path, names: Sequence[str]) -> Stage:
     begun = train.is_dir() and any(train.iterdir())
     parts.append(Part(name=TRAIN, state="begun" if begun else "absent", rows=None, facts={}, problem=problem))
     notes = _Notes()
-    decision = notes.keep(None, read_decision, folder)
-    return Stage(number=number, parts=tuple(parts), log=log, decision=decision, problem="; ".join(notes.lines))
+    return Stage(
+        number=number,
+        parts=tuple(parts),
+        log=log,
+        held_back=notes.keep(None, read_held_back, folder),
+        decision=notes.keep(None, read_decision, folder),
+        problem="; ".join(notes.lines),
+    )
 
 
 def _part(folder: Path) -> Part:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +10,8 @@ from typing import Final
 
 import numpy as np
 
-from w2svqa.core.config import from_mapping, to_mapping
-from w2svqa.core.errors import ConfigError, StoreError, StrPath
-from w2svqa.core.files import atomic_write
+from w2svqa.core.errors import StrPath
+from w2svqa.core.plain_files import read_plain, write_plain
 from w2svqa.core.random import generator
 from w2svqa.stages.ladder_intervals import percentiles
 
@@ -158,8 +156,7 @@ def write_decision(folder: StrPath, decision: Decision) -> None:
     Raises:
         StoreError: it cannot be written.
     """
-    with atomic_write(Path(folder) / STOPPING) as file:
-        file.write(json.dumps(to_mapping(decision), indent=1).encode("ascii") + b"\n")
+    write_plain(Path(folder) / STOPPING, decision)
 
 
 def read_decision(folder: StrPath) -> Decision | None:
@@ -168,17 +165,4 @@ def read_decision(folder: StrPath) -> Decision | None:
     Raises:
         StoreError: the file is damaged or cannot be read.
     """
-    path = Path(folder) / STOPPING
-    remedy = "delete it; the run decides again"
-    try:
-        mapping = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot be read: {error.strerror}", path=path, remedy="check its permissions") from None
-    except (ValueError, RecursionError):
-        raise StoreError("is damaged: no valid JSON", path=path, remedy=remedy) from None
-    try:
-        return from_mapping(Decision, mapping if isinstance(mapping, dict) else {})
-    except ConfigError as error:
-        raise StoreError(f"is damaged: {error.problem}", path=path, remedy=remedy) from None
+    return read_plain(Path(folder) / STOPPING, Decision, remedy="delete it; the run decides again")
