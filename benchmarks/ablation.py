@@ -97,7 +97,7 @@ def without_motion(config: RunConfig) -> RunConfig:
 
 def without_confidence(config: RunConfig) -> RunConfig:
     """Train with the cross-entropy alone."""
-    return replace(config, train=replace(config.train, confidence=replace(config.train.confidence, enabled=False)))
+    return replace(config, train=replace(config.train, confidence=replace(config.train.confidence, form="none")))
 
 
 def in_first_half(clip: ClipRow) -> bool:

@@ -148,9 +148,11 @@ class Batches:
         kinds: names of the distortions, in the order of the diagnosis.
         config: what one step sees.
         seed: fixes everything that is drawn.
+        share: ``(index, count)`` of this process among several: it makes every ``count``-th group. Together the
+            processes make what one alone makes.
 
     Raises:
-        ConfigError: no pair is of an origin that a step takes.
+        ConfigError: no pair is of an origin that a step takes, or a step has fewer groups than there are processes.
     """
 
     def __init__(
@@ -162,16 +164,24 @@ class Batches:
         kinds: Sequence[str],
         config: BatchConfig,
         seed: int,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._versions = {version.version_id: version for version in versions}
         self._folder = folder
         self._kinds = tuple(kinds)
         self._config = config
         self._seed = seed
-        self._groups = _by_origin(pairs)
-        if not any(count and origin in self._groups for origin, count in config.groups.items()):
+        groups = _by_origin(pairs)
+        wanted = ((origin, count) for origin, count in config.groups.items() if origin in groups)
+        self._choices = [groups[origin] for origin, count in wanted for _ in range(count)]
+        self._share = share
+        if not self._choices:
             raise ConfigError(
                 f"none of the {len(pairs)} pairs is of an origin that a step takes", remedy="give a step more groups"
+            )
+        if len(self._choices) < share[1]:
+            raise ConfigError(
+                f"a step has {len(self._choices)} groups for {share[1]} processes", remedy="start fewer processes"
             )
         self._cache: dict[str, Crops] = {}
         self._bases = [
@@ -182,19 +192,24 @@ class Batches:
         ]
 
     def at(self, step: int) -> Batch:
-        """Return the batch of step ``step``.
+        """Return the batch of step ``step``, or this process's share of it.
 
         Raises:
             StoreError: a file of the crop cache is missing or damaged.
         """
-        random = generator(self._seed, "batch", step)
-        parts = [
-            self._group(groups[int(random.integers(len(groups)))], random)
-            for origin, count in self._config.groups.items()
-            for groups in [self._groups.get(origin, [])]
-            for _ in range(count if groups else 0)
-        ]
-        return _joined(parts)
+        index, count = self._share
+        return _joined([self._group(*self._drawn(step, place)) for place in range(index, len(self._choices), count)])
+
+    def names(self, step: int) -> tuple[str, ...]:
+        """Return the version ids of the whole batch of step ``step``, of all processes; no picture is made for it."""
+        groups = (self._drawn(step, place)[0] for place in range(len(self._choices)))
+        return tuple(dict.fromkeys(name for pairs in groups for pair in pairs for name in (pair.first, pair.second)))
+
+    def _drawn(self, step: int, place: int) -> tuple[list[PairRow], np.random.Generator]:
+        """Draw a group of a step; what is drawn next looks at it. Groups do not depend on each other."""
+        random = generator(self._seed, "batch", step, place)
+        groups = self._choices[place]
+        return groups[int(random.integers(len(groups)))], random
 
     def _group(self, pairs: Sequence[PairRow], random: np.random.Generator) -> Batch:
         # a pair of a version with itself needs two different looks at it; the others are encoded once
