@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from w2svqa.core.config import load_config
@@ -18,6 +18,7 @@ from w2svqa.pipeline.pairs import make_first_pairs, make_next_pairs
 from w2svqa.pipeline.quality import write_quality
 from w2svqa.pipeline.shared import make_material
 from w2svqa.pipeline.student import make_student, publish
+from w2svqa.stages.held_back import write_held_back
 from w2svqa.stages.held_out import content_accuracy
 from w2svqa.stages.label import teacher_versions
 from w2svqa.stages.stopping import Decision, held_back_gain, should_stop, write_decision
@@ -31,11 +32,13 @@ class StageResult:
     Attributes:
         number: from 1.
         held_back: its student's scores of what is held back.
+        accuracy: how well it orders each content of that, 0 to 1.
         decision: its gain over the best student so far, and whether to go on; ``None`` for the first.
     """
 
     number: int
     held_back: Sequence[HeldBackRow]
+    accuracy: Mapping[str, float]
     decision: Decision | None = None
 
     @property
@@ -106,7 +109,7 @@ def _check_tools(config: RunConfig) -> None:
 def _stages(run: Run) -> Path:
     material = make_material(run)
     make_first_pairs(run, material)
-    results = [StageResult(number=1, held_back=make_student(run, material, 1, {}))]
+    results = [_measured(run, material, 1, {})]
     for number in range(2, run.config.later.stages + 2):
         if results[-1].decision is not None and results[-1].decision.stop and run.config.later.stop.enabled:
             break
@@ -117,13 +120,21 @@ def _stages(run: Run) -> Path:
 
 def _later_stage(run: Run, material: Material, number: int, results: Sequence[StageResult]) -> StageResult:
     make_next_pairs(run, material, number)
-    held_back = make_student(run, material, number, {"stages": _told(results)})
+    made = _measured(run, material, number, {"stages": _told(results)})
     config, best = run.config.later.stop, _best(results)
-    gain = held_back_gain(content_accuracy(best.held_back), content_accuracy(held_back), config, seed=run.config.seed)
+    gain = held_back_gain(best.accuracy, made.accuracy, config, seed=run.config.seed)
     decision = should_stop(gain, config.minimum)
     write_decision(run.stage(number), decision)
     run.tell("gain", number)(1, 1, f"against stage {best.number}: {decision.reason}")
-    return StageResult(number=number, held_back=held_back, decision=decision)
+    return replace(made, decision=decision)
+
+
+def _measured(run: Run, material: Material, number: int, facts: Mapping[str, object]) -> StageResult:
+    """Make the student of a stage whose pairs are there, and keep how it does on what is held back."""
+    held_back = make_student(run, material, number, facts)
+    accuracy = content_accuracy(held_back)
+    write_held_back(run.stage(number), "pairs in the right order", accuracy)
+    return StageResult(number=number, held_back=held_back, accuracy=accuracy)
 
 
 def _best(results: Sequence[StageResult]) -> StageResult:

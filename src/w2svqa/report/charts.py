@@ -51,9 +51,7 @@ class Series:
             )
 
 
-def histogram(
-    edges: ArrayLike, *, before: ArrayLike, after: ArrayLike, target: ArrayLike, label: str, alt: str
-) -> Svg:
+def histogram(edges: ArrayLike, *, before: ArrayLike, after: ArrayLike, target: ArrayLike, label: str, alt: str) -> Svg:
     """Return three distributions over the same bins: before (filled), after (thick line), target (dashed line).
 
     Args:
