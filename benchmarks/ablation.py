@@ -235,7 +235,7 @@ def bundle_of(
         progress=lambda *_: None,
     )
     kept = held_out(versions)
-    return export(
+    export(
         model,
         material.clips,
         [row for row in versions if row.clip_id in kept],
@@ -247,6 +247,7 @@ def bundle_of(
         facts={},
         progress=lambda *_: None,
     )
+    return folder / "bundle"
 
 
 def held_out(versions: Sequence[VersionRow]) -> set[str]:
