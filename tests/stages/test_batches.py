@@ -27,7 +27,7 @@ from w2svqa.core.errors import ConfigError, StoreError
 from w2svqa.core.levels import INFERIOR
 from w2svqa.core.rows import PairRow
 from w2svqa.distort import SIMULATORS
-from w2svqa.stages import batches as module
+from w2svqa.stages import renditions
 from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig
 from w2svqa.students.views import MOTION_SIZE, VIEW_SIZE
 

@@ -6,20 +6,21 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from w2svqa.pipeline.quality import write_quality
-from w2svqa.stages.stopping import Gain
-
-from w2svqa.core.config import config_hash, load_config, to_mapping
+from w2svqa.core.config import load_config
 from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
+from w2svqa.core.provenance import recorded
 from w2svqa.core.stage_rows import HeldBackRow
 from w2svqa.pipeline.config import RunConfig
-from w2svqa.pipeline.context import Progress, Run, claim
+from w2svqa.pipeline.context import Material, Progress, Run, claim
+from w2svqa.pipeline.pairs import make_first_pairs, make_next_pairs
+from w2svqa.pipeline.quality import write_quality
 from w2svqa.pipeline.shared import make_material
-from w2svqa.pipeline.student import publish
+from w2svqa.pipeline.student import make_student, publish
 from w2svqa.stages.held_out import content_accuracy
 from w2svqa.stages.label import teacher_versions
+from w2svqa.stages.stopping import Decision, held_back_gain, should_stop, write_decision
 from w2svqa.teachers.ffmpeg import ffmpeg_with_filter
 
 
@@ -30,18 +31,17 @@ class StageResult:
     Attributes:
         number: from 1.
         held_back: its student's scores of what is held back.
-        gain: over the student that was the best so far; ``None`` for the first.
-        better: it is the best so far.
-        stop: no further stage is worth its time.
-        reason: why; empty after the first.
+        decision: its gain over the best student so far, and whether that is worth another stage; ``None`` for the first.
     """
 
     number: int
     held_back: Sequence[HeldBackRow]
-    gain: Gain | None = None
-    better: bool = True
-    stop: bool = False
-    reason: str = ""
+    decision: Decision | None = None
+
+    @property
+    def better(self) -> bool:
+        """Whether its student is the best so far; it is taken for that where nothing could be measured."""
+        return self.decision is None or self.decision.gain.value is None or self.decision.gain.value > 0
 
 
 def run(
@@ -83,17 +83,17 @@ def run(
     with hold(folder):
         claim(folder, config)
         _check_tools(config)
-        record_start(folder, config_hash=config_hash(to_mapping(config)), seed=config.seed)
-        return _stages(
-            Run(
-                config=config,
-                folder=folder,
-                workers=workers,
-                processes=processes,
-                launcher=launcher,
-                progress=progress,
+        with recorded(folder, config=config, seed=config.seed):
+            return _stages(
+                Run(
+                    config=config,
+                    folder=folder,
+                    workers=workers,
+                    processes=processes,
+                    launcher=launcher,
+                    progress=progress,
+                )
             )
-        )
 
 
 def _check_tools(config: RunConfig) -> None:
@@ -105,43 +105,35 @@ def _check_tools(config: RunConfig) -> None:
 
 def _stages(run: Run) -> Path:
     material = make_material(run)
-    results = [_first_stage(run, material)]
-    for number in range(2, run.config.later.stages + 2):
-        results.append(_later_stage(run, material, number, results))
-        run.tell("stage", number)(1, 1, results[-1].reason)
-        if results[-1].stop:
-            break
-    best = [result.number for result in results if result.better][-1]
-    write_quality(run, material, results)
-    return publish(run, best)
-
-
-def _first_stage(run: Run, material: Material) -> StageResult:
     make_first_pairs(run, material)
-    return StageResult(number=1, held_back=make_student(run, material, 1, {}))
+    results = [StageResult(number=1, held_back=make_student(run, material, 1, {}))]
+    for number in range(2, run.config.later.stages + 2):
+        if results[-1].decision is not None and results[-1].decision.stop and run.config.later.stop.enabled:
+            break
+        results.append(_later_stage(run, material, number, results))
+    write_quality(run, material, [result.held_back for result in results])
+    return publish(run, _best(results).number)
 
 
 def _later_stage(run: Run, material: Material, number: int, results: Sequence[StageResult]) -> StageResult:
     make_next_pairs(run, material, number)
     held_back = make_student(run, material, number, {"stages": _told(results)})
-    best = [result for result in results if result.better][-1]
-    gain = held_back_gain(
-        content_accuracy(best.held_back), content_accuracy(held_back), run.config.later.stop, seed=run.config.seed
-    )
-    decision = should_stop(gain, run.config.later.stop)
-    return StageResult(
-        number=number,
-        held_back=held_back,
-        gain=gain,
-        better=gain.value > 0,
-        stop=decision.stop,
-        reason=f"stage {number} against stage {best.number}: {decision.reason}",
-    )
+    config, best = run.config.later.stop, _best(results)
+    gain = held_back_gain(content_accuracy(best.held_back), content_accuracy(held_back), config, seed=run.config.seed)
+    decision = should_stop(gain, config.minimum)
+    write_decision(run.stage(number), decision)
+    run.tell("gain", number)(1, 1, f"against stage {best.number}: {decision.reason}")
+    return StageResult(number=number, held_back=held_back, decision=decision)
+
+
+def _best(results: Sequence[StageResult]) -> StageResult:
+    return [result for result in results if result.better][-1]
 
 
 def _told(results: Sequence[StageResult]) -> list[dict[str, object]]:
     """What a card says of the stages before."""
     return [
-        {"stage": result.number, "gain": None if result.gain is None else asdict(result.gain), "reason": result.reason}
+        {"stage": result.number, "gain": asdict(result.decision.gain), "reason": result.decision.reason}
         for result in results
+        if result.decision is not None
     ]

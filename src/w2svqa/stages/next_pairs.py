@@ -299,25 +299,20 @@ def _together(said: Said, means: Floats, variances: Floats, first: Ints, second:
 
 
 def _misclassified(
-    said: Said,
-    place: Mapping[str, int],
-    pairs: Sequence[PairRow],
-    wanted: int,
-    config: NextPairsConfig,
-    seed: int,
+    said: Said, place: Mapping[str, int], pairs: Sequence[PairRow], wanted: int, config: NextPairsConfig, seed: int
 ) -> list[MinedRow]:
-    """Severity pairs that the student gets wrong, a third of them from each family."""
+    """Severity pairs that the student gets wrong, as many from each family as far as there are."""
     families: dict[str, list[PairRow]] = defaultdict(list)
     for pair in pairs:
         families[SIMULATORS[pair.kind].family].append(pair)
+    wrong = {
+        family: _wrong(said, place, members, wanted, config, generator(seed, "misclassified", family))
+        for family, members in families.items()
+    }
     rows: list[MinedRow] = []
-    left = wanted
-    # the rarest family first: what it cannot give, the others do
-    for number, (family, members) in enumerate(sorted(families.items(), key=lambda each: len(each[1]))):
-        count = left // (len(families) - number)
-        found = _wrong(said, place, members, count, config, generator(seed, "misclassified", family))
-        rows += found
-        left -= len(found)
+    # the family with the fewest first: what it cannot give, the others do
+    for number, found in enumerate(sorted(wrong.values(), key=len)):
+        rows += found[: (wanted - len(rows)) // (len(wrong) - number)]
     return rows
 
 
@@ -325,17 +320,18 @@ def _wrong(
     said: Said,
     place: Mapping[str, int],
     pairs: Sequence[PairRow],
-    count: int,
+    most: int,
     config: NextPairsConfig,
     random: np.random.Generator,
 ) -> list[MinedRow]:
+    """At most so many of the pairs that the student gets wrong, worst first; or of all, in random order."""
     first = np.array([place[pair.first] for pair in pairs], dtype=np.int64)
     second = np.array([place[pair.second] for pair in pairs], dtype=np.int64)
     logits, levels = _direct(said, first, second), np.array([pair.level for pair in pairs], dtype=np.int64)
     if config.selection == "random":
-        chosen = np.sort(random.permutation(len(pairs))[:count])
+        chosen = random.permutation(len(pairs))[:most]
     else:
-        chosen = misclassified(levels, logits, count, seed=int(random.integers(1 << 30)))
+        chosen = misclassified(levels, logits, most, seed=int(random.integers(1 << 30)))
     by_scores = _levels(said.raw, said.deviation**2, first, second)
     origin: MinedOrigin = "random" if config.selection == "random" else "misclassified"
     return [
