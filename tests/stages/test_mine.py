@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -73,7 +73,7 @@ def video(folder: Path, name: str, **more: object) -> VideoRow:
     return from_mapping(VideoRow, row | more)
 
 
-def write_pool(folder: Path, videos: list[VideoRow], scores: dict[str, dict[str, float]]) -> None:
+def write_pool(folder: Path, videos: list[VideoRow], scores: Mapping[str, Mapping[str, float]]) -> None:
     rows = [
         TeacherScoreRow(clip_id=clip, teacher=name, version="1", value=None if math.isnan(value) else float(value))
         for name, values in scores.items()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from itertools import combinations
 from statistics import NormalDist
+from typing import TypedDict
 
 import numpy as np
 import pytest
@@ -28,18 +30,27 @@ from w2svqa.stages.mining_gmad import (
 
 Floats = NDArray[np.float64]
 Pool = tuple[Floats, dict[str, Floats]]
-Option = dict[str, int | None]
+
+
+class Options(TypedDict):
+    """How it is mined."""
+
+    count: int
+    bins: int
+    most_per_video: int | None
+    most_per_role: int | None
+    seed: int
+
 
 # few values, so that ties abound, and values that count as missing
 SCORES = st.sampled_from([0.0, 1.0, 2.0, 3.0, 5.0, 8.0, 13.0, math.nan, math.inf, -math.inf]) | st.floats(-9, 9)
-LIMITS = st.fixed_dictionaries(
-    {
-        "count": st.integers(0, 30),
-        "bins": st.integers(1, 4),
-        "most_per_video": st.none() | st.integers(1, 4),
-        "most_per_role": st.none() | st.integers(1, 6),
-        "seed": st.integers(0, 3),
-    }
+LIMITS = st.builds(
+    Options,
+    count=st.integers(0, 30),
+    bins=st.integers(1, 4),
+    most_per_video=st.none() | st.integers(1, 4),
+    most_per_role=st.none() | st.integers(1, 6),
+    seed=st.integers(0, 3),
 )
 
 
@@ -58,30 +69,30 @@ def in_words(pairs: MinedPairs) -> list[tuple[frozenset[int], float, str, str]]:
 
 
 def brute_force(
-    student: Floats, teachers: Mapping[str, Floats], options: Option
+    student: Floats, teachers: Mapping[str, Floats], options: Options
 ) -> list[tuple[frozenset[int], float, str, str]]:
     """List all pairs of all bins and roles, sort them, and go through them."""
     models = {"student": normal_scores(student)} | {name: normal_scores(scores) for name, scores in teachers.items()}
     useful = [name for name in teachers if told_apart(student, teachers[name]) and told_apart(student, student)]
     roles = [(name, "student") for name in useful] + [("student", name) for name in useful]
-    place = generator(options["seed"] or 0, "gmad", "ties").permutation(len(student))
+    place = generator(options["seed"], "gmad", "ties").permutation(len(student))
     listed = []
     for number, (by, attacked) in enumerate(roles):
-        bins = quality_bins(models[by], options["bins"] or 0)
-        for bin_ in range(options["bins"] or 0):
-            members = [each for each in np.flatnonzero(bins == bin_) if np.isfinite(models[attacked][each])]
-            members.sort(key=lambda each, scores=models[attacked]: (scores[each], place[each]))
+        bins = quality_bins(models[by], options["bins"])
+        for bin_ in range(options["bins"]):
+            members = [each for each in np.flatnonzero(bins == bin_).tolist() if np.isfinite(models[attacked][each])]
+            members = [members[each] for each in np.lexsort((place[members], models[attacked][members]))]
             for (low, one), (high, other) in combinations(enumerate(members), 2):
                 gap = float(models[attacked][other] - models[attacked][one])
                 if gap > 0:
-                    listed.append((-gap, number, bin_, low, -high, frozenset((int(one), int(other))), by, attacked))
+                    listed.append((-gap, number, bin_, low, -high, frozenset((one, other)), by, attacked))
     taken: list[tuple[frozenset[int], float, str, str]] = []
     per_video: Counter[int] = Counter()
     per_role: Counter[tuple[str, str]] = Counter()
     for fall, *_, pair, by, attacked in sorted(listed, key=lambda each: each[:5]):
         full = per_role[by, attacked] == options["most_per_role"]
         full |= any(per_video[each] == options["most_per_video"] for each in pair)
-        if len(taken) < (options["count"] or 0) and not full and pair not in [each[0] for each in taken]:
+        if len(taken) < options["count"] and not full and pair not in [each[0] for each in taken]:
             taken.append((pair, -fall, by, attacked))
             per_video.update(pair)
             per_role[by, attacked] += 1
@@ -94,7 +105,7 @@ def told_apart(student: Floats, scores: Floats) -> bool:
 
 @settings(max_examples=300, deadline=None)
 @given(pools(), LIMITS)
-def test_it_is_what_going_through_all_pairs_gives(pool: Pool, options: Option) -> None:
+def test_it_is_what_going_through_all_pairs_gives(pool: Pool, options: Options) -> None:
     assert in_words(gmad_pairs(*pool, **options)) == brute_force(*pool, options)
 
 
@@ -105,20 +116,26 @@ def test_it_is_so_on_a_pool_of_sixty(seed: int, most_per_video: int | None, bins
     quality = random.normal(size=60)
     student, one, other = (quality + 0.7 * random.normal(size=60) for _ in range(3))
     other[::2] = np.nan
-    options: Option = {"count": 80, "bins": bins, "most_per_video": most_per_video, "most_per_role": None, "seed": seed}
+    options: Options = {
+        "count": 80,
+        "bins": bins,
+        "most_per_video": most_per_video,
+        "most_per_role": None,
+        "seed": seed,
+    }
     pool = (student, {"one": one, "half": other})
     assert in_words(gmad_pairs(*pool, **options)) == brute_force(*pool, options)
 
 
 @settings(max_examples=200, deadline=None)
 @given(pools(), LIMITS)
-def test_laws(pool: Pool, options: Option) -> None:
+def test_laws(pool: Pool, options: Options) -> None:
     student, teachers = pool
     mined = gmad_pairs(student, teachers, **options)
     models = {"student": student, **teachers}
     scale = {name: normal_scores(scores) for name, scores in models.items()}
     pairs = [pair for pair, *_ in in_words(mined)]
-    assert len(pairs) == len(set(pairs)) <= (options["count"] or 0)
+    assert len(pairs) == len(set(pairs)) <= options["count"]
     assert all(len(pair) == 2 for pair in pairs)
     assert (np.diff(np.abs(mined.gap)) <= 0).all()
     most = Counter(each for pair in pairs for each in pair)
@@ -128,7 +145,7 @@ def test_laws(pool: Pool, options: Option) -> None:
     for one, other, gap, by, attacked in zip(
         mined.first, mined.second, mined.gap, mined.by, mined.attacked, strict=True
     ):
-        bins = quality_bins(scale[by], options["bins"] or 0)
+        bins = quality_bins(scale[by], options["bins"])
         assert bins[one] == bins[other] >= 0
         assert gap == scale[attacked][other] - scale[attacked][one] != 0
         assert (by == "student") != (attacked == "student")
@@ -138,7 +155,7 @@ def test_laws(pool: Pool, options: Option) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(pools(), LIMITS)
-def test_only_the_order_of_a_models_scores_matters(pool: Pool, options: Option) -> None:
+def test_only_the_order_of_a_models_scores_matters(pool: Pool, options: Options) -> None:
     student, teachers = pool
     # a strictly rising curve; where rounding makes two scores one it is none
     bent = {name: np.sinh(scores / 8) + 7 for name, scores in teachers.items()}
@@ -211,7 +228,7 @@ def test_the_hidden_fault_of_a_student_is_found() -> None:
 @pytest.mark.parametrize("option", [{"count": -1}, {"bins": 0}, {"most_per_video": 0}, {"most_per_role": 0}])
 def test_numbers_that_cannot_be_are_refused(option: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="is below"):
-        gmad_pairs(np.zeros(2), {}, **({"count": 1} | option))
+        partial(gmad_pairs, np.zeros(2), {}, count=1)(**option)
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
@@ -294,10 +311,10 @@ def test_the_wrong_ones_come_worst_first(seed: int, pairs: int, count: int | Non
 
 def test_an_order_is_wrong_on_the_other_side_only() -> None:
     leaning = np.array([[0, 0, 0, 0, 3.0], [0, 0, 0, 3.0, 0], [0, 0, 5.0, 0, 0], [3.0, 0, 0, 0, 0]])
-    order = {"rule": "order"}
-    assert misclassified(np.array([3, 4, 4, 4]), leaning, **order).tolist() == [3, 2]
-    assert misclassified(np.array([1, 0, 0, 0]), leaning, **order).tolist() == [0, 1, 2]
-    assert misclassified(np.array([2, 2, 2, 2]), leaning, **order).tolist() == []
+    by_order = partial(misclassified, logits=leaning, rule="order")
+    assert by_order(np.array([3, 4, 4, 4])).tolist() == [3, 2]
+    assert by_order(np.array([1, 0, 0, 0])).tolist() == [0, 1, 2]
+    assert by_order(np.array([2, 2, 2, 2])).tolist() == []
     worst, *others = misclassified(np.array([3, 4, 4, 4]), leaning).tolist()  # the level, of all four
     assert (worst, sorted(others)) == (2, [0, 1, 3])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Pairs = Sequence[tuple[str, str]]
 """Clip ids of the first and the second video."""
+
+_Numbers = TypeVar("_Numbers", Floats, Ints)
 
 UNKNOWN: Final = -1
 """The level of a pair that nobody can label."""
@@ -76,7 +78,7 @@ class StudentLabeller:
         raw, variance = self._watched.place(clips)
         scored = _by_scores(seen, dict(zip(clips, zip(raw.tolist(), variance.tolist(), strict=True), strict=True)))
         chosen, other = (compared, scored.levels) if self._direct else (scored.levels, compared)
-        return Labels(*(_spread(values, known) for values in (chosen, scored.deviation, other)))
+        return Labels(_spread(chosen, known), _spread(scored.deviation, known), _spread(other, known))
 
     def logits(self, pairs: Pairs) -> Floats:
         """Return logarithms of the level probabilities by direct comparison."""
@@ -129,7 +131,8 @@ class EnsembleLabeller:
         """Return logits whose preference rises with the difference of the student's scores; levels they do not tell."""
         missing = float("nan")
         difference = [self._student.get(second, missing) - self._student.get(first, missing) for first, second in pairs]
-        return np.outer(np.array(difference, dtype=np.float64), np.arange(len(LEVELS)) - len(LEVELS) // 2)
+        steps = np.arange(len(LEVELS), dtype=np.float64) - len(LEVELS) // 2
+        return np.array(difference, dtype=np.float64)[:, None] * steps
 
 
 def most_probable_levels(probabilities: Floats) -> Ints:
@@ -160,8 +163,8 @@ def _sides(pairs: Pairs) -> tuple[list[str], list[str]]:
     return [first for first, _ in pairs], [second for _, second in pairs]
 
 
-def _spread(values: NDArray[np.generic], known: NDArray[np.bool_]) -> NDArray[np.generic]:
+def _spread(values: _Numbers, known: NDArray[np.bool_]) -> _Numbers:
     """Values of the known pairs among all; -1 for the others."""
-    result = np.full(len(known), UNKNOWN, dtype=values.dtype)
+    result = np.full_like(values, UNKNOWN, shape=len(known))
     result[known] = values
     return result
