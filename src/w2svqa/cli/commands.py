@@ -15,6 +15,7 @@ from w2svqa.cli.doctor import doctor
 from w2svqa.cli.exits import say, silent_on_broken_pipe
 from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
+from w2svqa.cli.mine import mine
 from w2svqa.cli.pair import pair
 from w2svqa.cli.run import run
 from w2svqa.cli.runs import runs
@@ -47,6 +48,6 @@ def w2svqa(
     del version  # acted on in its callback
 
 
-for command in (ingest, curate, run, score, compare, distort, label, pair, teachers, doctor, demo):
+for command in (ingest, curate, run, score, compare, distort, label, pair, mine, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))
 app.add_typer(runs, name="runs")

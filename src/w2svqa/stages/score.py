@@ -88,6 +88,19 @@ class Scorer:
         form = self._judge.scale.form
         return self._bundle.student.name + ("" if form == "anchored" else f" ({form} form)")
 
+    @property
+    def judge(self) -> AnchoredJudge:
+        """The student with its anchors and scale, for tokens that :meth:`encode` made."""
+        return self._judge
+
+    def encode(self, path: StrPath) -> Tokens:
+        """Return the student's tokens of a file, float32 ``(seconds, ...)``, or of what can be decoded of it.
+
+        Raises:
+            InputError: as :meth:`score`.
+        """
+        return self._watch(path).tokens
+
     def score(self, path: StrPath) -> Score:
         """Score one video or still image.
 
