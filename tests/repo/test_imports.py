@@ -34,6 +34,7 @@ HEAVY = (
     "huggingface_hub",
     "imagehash",
     "imageio_ffmpeg",
+    "jinja2",
     "matplotlib",
     "onnx",
     "onnxscript",
