@@ -51,9 +51,7 @@ class Series:
             )
 
 
-def histogram(
-    edges: ArrayLike, *, before: ArrayLike, after: ArrayLike, target: ArrayLike, label: str, alt: str
-) -> Svg:
+def histogram(edges: ArrayLike, *, before: ArrayLike, after: ArrayLike, target: ArrayLike, label: str, alt: str) -> Svg:
     """Return three distributions over the same bins: before (filled), after (thick line), target (dashed line).
 
     Args:
@@ -105,7 +103,7 @@ def bars(groups: Sequence[str], series: Sequence[Series], *, label: str, alt: st
             at = places - 0.4 + thickness * (number + 0.5)
             panel.barh(at, each.values, thickness, color=colour, label=short(each.name), linewidth=0)
             if each.low:
-                panel.errorbar(each.values, at, xerr=_whiskers(each), fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+                panel.errorbar(each.values, at, xerr=_whiskers(each), fmt="none", color=INK, elinewidth=0.9, capsize=2)
         panel.set_yticks(places, [short(group) for group in groups])
         panel.set_ylim(len(groups) - 0.5, -0.5)
         panel.grid(visible=False, axis="y")
@@ -201,15 +199,16 @@ def _apart(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 def _whiskers(series: Series) -> NDArray[np.float64]:
     values = np.asarray(series.values, np.float64)
     below, above = values - np.asarray(series.low), np.asarray(series.high) - values
-    return np.clip(np.stack([below, above]), 0.0, None)
+    ends: NDArray[np.float64] = np.clip(np.stack([below, above]), 0.0, None)
+    return ends
 
 
 def _shares(panel: Axes, axis: str = "y") -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     scale = panel.yaxis if axis == "y" else panel.xaxis
     scale.set_major_locator(MaxNLocator(5))
-    scale.set_major_formatter(PercentFormatter(1.0))
+    scale.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
 
 
 def _legend(figure: Figure, panel: Axes) -> None:
