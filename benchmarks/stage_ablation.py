@@ -16,7 +16,7 @@ Every row is the row above and one thing more:
     (VI)   and stage 3, after (V)
 
 Rows are small trainings (the network and batches of benchmarks/ablation.py) and to be compared with each other only.
-Motion is judged by (I) and (II) too, though none of their pairs shows it. Items come from benchmarks/ladder.py; finished
+Motion is judged by (I) and (II) too, though no pair of theirs shows it. Items come from benchmarks/ladder.py; finished
 trainings are kept in RUN/stage-ablation, and a killed call goes on. --small is a dozen steps of two rows: its figures
 mean nothing. The last line is JSON.
 """

@@ -79,7 +79,7 @@ def test_a_finished_run_of_two_stages(root: Path) -> None:
     first, second = facts.stages
     assert (first.number, second.number) == (1, 2)
     assert [(part.rows, part.facts) for part in first.parts if part.name == "pairs"] == [(1, {"ensemble": 1})]
-    assert states(root, 1) == {"scores": "absent", "mined": "absent", "pairs": "complete", "train": "begun"}
+    assert states(root, 1) == {"scores": "absent", "mined": "absent", "pairs": "complete", "train": "complete"}
     assert second.log == ({"step": 5.0, "loss": 1.0},)
     assert (first.decision, second.decision) == (None, STOPPED)
     assert facts.quality == (ROW,)
@@ -177,6 +177,16 @@ def test_a_damaged_decision_is_a_problem_of_its_stage(root: Path) -> None:
     (root / "stage-2").mkdir()
     (root / "stage-2" / STOPPING).write_text("{", encoding="ascii")
     assert "is damaged" in read_run(root).stages[1].problem
+
+
+def test_a_training_is_complete_when_something_was_made_of_its_student(root: Path) -> None:
+    for folder in (root, root / "stage-2"):
+        (folder / "train").mkdir(parents=True)
+        (folder / "train" / "log.jsonl").write_text('{"step": 1}\n', encoding="ascii")
+    (root / "stage-3").mkdir()
+    assert [states(root, stage)["train"] for stage in (0, 1, 2)] == ["complete", "begun", "absent"]
+    add_pairs(root / "stage-3" / "pairs")
+    assert [states(root, stage)["train"] for stage in (0, 1, 2)] == ["complete", "complete", "absent"]
 
 
 def test_only_stages_are_stages(root: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from w2svqa import __version__
 from w2svqa.cli.compare import compare
@@ -22,7 +23,20 @@ from w2svqa.cli.runs import runs
 from w2svqa.cli.score import score
 from w2svqa.cli.teachers import teachers
 
+
+class _InFlowOrder(TyperGroup):
+    """Lists groups of commands, of which typer knows only that they are no commands, where they belong."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 (click's own, or the one in typer)
+        names = [name for name in super().list_commands(ctx) if name != _RUNS]
+        place = names.index(doctor.__name__)
+        return [*names[:place], _RUNS, *names[place:]]
+
+
+_RUNS: Final = "runs"
+
 app = typer.Typer(
+    cls=_InFlowOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -48,6 +62,6 @@ def w2svqa(
     del version  # acted on in its callback
 
 
-for command in (ingest, curate, run, score, compare, distort, label, pair, mine, teachers, doctor, demo):
+for command in (ingest, curate, distort, label, pair, mine, run, score, compare, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))
-app.add_typer(runs, name="runs")
+app.add_typer(runs, name=_RUNS)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -182,7 +182,7 @@ def read_run(folder: StrPath, *, tables: bool = True, holding: bool = False) -> 
         problems=tuple(notes.lines),
         config=config,
         starts=starts,
-        stages=() if state == "foreign" else _stages(root),
+        stages=() if state == "foreign" else _stages(root, exported=card is not None),
         quality=quality,
         card=card,
     )
@@ -241,10 +241,18 @@ def _state(
     return "failed" if starts and starts[-1].outcome == "failed" else "stopped"
 
 
-def _stages(root: Path) -> tuple[Stage, ...]:
+def _stages(root: Path, *, exported: bool) -> tuple[Stage, ...]:
+    """The stages there are; the training of each is complete if something was made of its student since."""
     numbered = {int(found[1]): path for path in root.iterdir() if (found := _STAGE.fullmatch(path.name))}
-    first = _stage(1, root, FIRST)
-    return (first, *(_stage(number, numbered[number], FURTHER) for number in sorted(numbered) if number > 1))
+    stages = [_stage(1, root, FIRST)]
+    stages += [_stage(number, numbered[number], FURTHER) for number in sorted(numbered) if number > 1]
+    used = [any(part.state != "absent" for part in later.parts) for later in stages[1:]]
+    return tuple(_trained(stage) if done else stage for stage, done in zip(stages, [*used, exported], strict=True))
+
+
+def _trained(stage: Stage) -> Stage:
+    *parts, train = stage.parts
+    return replace(stage, parts=(*parts, replace(train, state="complete"))) if train.state == "begun" else stage
 
 
 def _stage(number: int, folder: Path, names: Sequence[str]) -> Stage:
