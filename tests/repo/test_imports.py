@@ -37,6 +37,7 @@ HEAVY = (
     "onnx",
     "onnxscript",
     "pyarrow",
+    "ray",
     "safetensors",
     "scipy",
     "sentencepiece",
