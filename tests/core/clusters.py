@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import pytest
 
 from w2svqa.core.cluster import import_ray
 
@@ -16,20 +20,26 @@ STORE = 100 * 2**20  # bytes: containers have little shared memory
 
 
 @contextmanager
-def session_folder() -> Iterator[str]:
-    """Give a folder for Ray's sockets and logs, with a short name: those of sockets are limited to 107 characters."""
-    folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+def session_folder() -> Iterator[None]:
+    """Give Ray a folder for sockets and logs, with a short name: those of sockets are limited to 107 characters.
+
+    Undo as well what Ray does to the handler of SIGTERM.
+    """
+    folder, handler = tempfile.mkdtemp(prefix="w2s", dir="/tmp"), signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def local_ray(cpus: int) -> Iterator[ModuleType]:
     """Start Ray with one node."""
-    ray, handler = import_ray(), signal.getsignal(signal.SIGTERM)
-    with session_folder() as folder:
+    ray = import_ray()
+    with session_folder():
         ray.init(
             address="local",
             num_cpus=cpus,
@@ -37,29 +47,35 @@ def local_ray(cpus: int) -> Iterator[ModuleType]:
             include_dashboard=False,
             log_to_driver=False,
             logging_level="ERROR",
-            _temp_dir=folder,
         )
         try:
             yield ray
         finally:
             ray.shutdown()
-            signal.signal(signal.SIGTERM, handler)
 
 
 class Cluster:
-    """Nodes of one CPU each, all on this machine, and a head without any: none of the work runs there."""
+    """Nodes of one CPU and what Ray takes for a GPU, all on this machine, and a head without: no work runs there."""
 
-    def __init__(self, folder: str, nodes: int) -> None:
+    def __init__(self, nodes: int) -> None:
         from ray.cluster_utils import Cluster as RayCluster
 
-        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False, "_temp_dir": folder}
+        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
         self._cluster: Any = RayCluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
-        self._nodes = [self._cluster.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(nodes)]
+        for _ in range(nodes):
+            self.add_node()
 
-    def kill_a_node(self) -> None:
-        """Kill the processes of a node, as a machine that loses its power would."""
-        self._cluster.remove_node(self._nodes.pop(), allow_graceful=False)
+    def add_node(self) -> None:
+        """Let a further node join."""
+        self._cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
+
+    def kill_node(self, node_id: str, worker: int) -> None:
+        """Kill the processes of a node with one of its workers at once, as when a machine loses its power."""
+        [node] = [each for each in self._cluster.worker_nodes if each.node_id == node_id]
+        for process in (Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1], worker):
+            os.kill(int(process), signal.SIGKILL)  # its parent is the node's raylet
+        self._cluster.remove_node(node, allow_graceful=False)
 
     def shutdown(self) -> None:
         self._cluster.shutdown()
@@ -69,12 +85,10 @@ class Cluster:
 def cluster_of(nodes: int) -> Iterator[Cluster]:
     """Start a cluster, not connected to."""
     import_ray()
-    handler = signal.getsignal(signal.SIGTERM)
-    with session_folder() as folder:
-        cluster = Cluster(folder, nodes)
+    with session_folder():
+        cluster = Cluster(nodes)
         try:
             yield cluster
         finally:
             import_ray().shutdown()
             cluster.shutdown()
-            signal.signal(signal.SIGTERM, handler)

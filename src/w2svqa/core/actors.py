@@ -13,6 +13,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -31,7 +32,7 @@ TaskT = TypeVar("TaskT")
 _LOOK_AGAIN: Final = 1.0
 """Seconds after which the time limits are looked at, whatever has or has not been heard."""
 
-_START_LIMIT: Final = 900.0
+START_LIMIT: Final = 900.0
 """Seconds without any worker after which there will be none: clouds take some minutes to add a machine with a GPU."""
 
 _NODES_LOST: Final = 3
@@ -87,12 +88,12 @@ class Worker:
         self._retries = 0
 
     def prepare(self, program: Program, arguments: bytes) -> Ready:
-        """Find what the driver finds, then run the initializer."""
+        """Be made ready; say so, or why not."""
         import ray
 
         node = ray.get_runtime_context().get_node_id()
         try:
-            self._prepare(program, arguments, f"node {platform.node()}")
+            self.make_ready(program, arguments, f"node {platform.node()}")
         except W2SVQAError as error:
             return Ready(node, error)
         return Ready(node)
@@ -101,7 +102,12 @@ class Worker:
         """Answer one pickled item with a pickled reply."""
         return answer(self._function, item, self._retries)
 
-    def _prepare(self, program: Program, arguments: bytes, name: str) -> None:
+    def make_ready(self, program: Program, arguments: bytes, name: str) -> None:
+        """Find what the driver finds, then run the initializer.
+
+        Raises:
+            W2SVQAError: something is missing or different on this node, called ``name``, or the initializer failed.
+        """
         if program.version != __version__:
             raise ConfigError(
                 f"{name} has w2svqa {__version__}, this process {program.version}",
@@ -153,7 +159,6 @@ class ActorCrew(Generic[TaskT, ItemT, ValueT]):
         arguments: those of the initializer, pickled, once per actor: there are as many actors.
         gpus: how many GPUs each of them takes, in the same order.
         time_out: seconds after which an actor that is at one item is stopped; ``None`` for never.
-        start_limit: seconds without any actor after which the map ends.
     """
 
     def __init__(
@@ -163,7 +168,6 @@ class ActorCrew(Generic[TaskT, ItemT, ValueT]):
         arguments: Sequence[bytes],
         gpus: Sequence[int],
         time_out: float | None,
-        start_limit: float = _START_LIMIT,
     ) -> None:
         self._ray = ray
         self._program = ray.put(program)
@@ -171,7 +175,6 @@ class ActorCrew(Generic[TaskT, ItemT, ValueT]):
             _Seat(ray, self._program, each, count) for each, count in zip(arguments, gpus, strict=True)
         ]
         self._time_out = time_out
-        self._start_limit = start_limit
         self._waiting: deque[_Job[TaskT]] = deque()
         self._inquiries: dict[Any, _Job[TaskT]] = {}
         self._last_sign = time.monotonic()
@@ -249,9 +252,10 @@ class ActorCrew(Generic[TaskT, ItemT, ValueT]):
             self._ray.get(sign)
         except self._ray.exceptions.RayError:
             job.nodes_lost += 1
-            if job.nodes_lost < _NODES_LOST:
-                self._waiting.appendleft(job)
-                return None
+            if job.nodes_lost >= _NODES_LOST:
+                return Event(job.task, end="lost")
+            self._waiting.appendleft(job)
+            return None
         return Event(job.task, end="died")
 
     def _hung(self, seat: _Seat[TaskT]) -> Event[TaskT, ValueT] | None:
@@ -264,9 +268,9 @@ class ActorCrew(Generic[TaskT, ItemT, ValueT]):
     def _check_start(self) -> None:
         if any(seat.is_idle or seat.job is not None for seat in self._seats) or self._inquiries:
             self._last_sign = time.monotonic()
-        elif time.monotonic() - self._last_sign > self._start_limit:
+        elif time.monotonic() - self._last_sign > START_LIMIT:
             raise W2SVQAError(
-                f"the cluster had no room for a worker for {self._start_limit:g} s; "
+                f"the cluster had no room for a worker for {START_LIMIT:g} s; "
                 f"it takes 1 CPU and {max(seat.gpus for seat in self._seats)} GPU",
                 remedy="`ray status` shows what there is and what is taken",
             )
@@ -354,8 +358,9 @@ class _Seat(Generic[TaskT]):
 
     def clear(self) -> None:
         """Stop the actor, whatever it does; nothing is lost, for it holds nothing that was not handed over."""
-        if self._actor is not None:
-            self._ray.kill(self._actor, no_restart=True)
+        if self._actor is not None and self._ray.is_initialized():  # else it is gone, and this would start Ray anew
+            with suppress(self._ray.exceptions.RayError):  # it is known no more
+                self._ray.kill(self._actor, no_restart=True)
         self._actor, self.answer, self.node, self.job = None, None, "", None
 
 

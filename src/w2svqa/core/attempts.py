@@ -110,6 +110,15 @@ def died_twice(key: str) -> W2SVQAError:
     )
 
 
+def took_machines(key: str) -> W2SVQAError:
+    """Return the error of an item that was under way on too many machines when they were lost."""
+    return W2SVQAError(
+        "one machine after the other was lost while it was at this item",
+        path=key,
+        remedy="out of memory, if no other cause is known: leave it out, or have fewer workers per machine",
+    )
+
+
 def took_too_long(key: str, time_out: float) -> W2SVQAError:
     """Return the error of an item whose process was stopped after ``time_out`` seconds."""
     return W2SVQAError(

@@ -145,6 +145,7 @@ class RayEngine:
                     remedy="start one with `ray start --head`, or say 'local'",
                 ) from None
             self._is_ours = True
+            _keep_stdout_clean(ray)
         return ray
 
 
@@ -158,6 +159,24 @@ def import_ray() -> ModuleType:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     return require("ray", extra="cluster")
+
+
+def _keep_stdout_clean(ray: ModuleType) -> None:
+    """Let Ray report its troubles on stderr, each in a line: it prints them on stdout, with pages of its logs.
+
+    There is no setting for this (2.60); where the function is called otherwise, nothing changes.
+    """
+    worker = ray._private.worker
+    report = getattr(worker, "print_to_stdstream", None)
+    if report is None or getattr(report, "is_ours", False):
+        return
+
+    def shorter(data: dict[str, Any], *options: object, **named: object) -> None:
+        lines = [str(line).partition("\n")[0] for line in data["lines"]]
+        report(data | {"lines": lines, "is_err": True}, *options, **named)
+
+    shorter.is_ours = True  # type: ignore[attr-defined]  # a mark on the function
+    worker.print_to_stdstream = shorter
 
 
 def _is_cuda(value: object) -> bool:

@@ -16,7 +16,7 @@ ValueT = TypeVar("ValueT")
 
 @dataclass(frozen=True, slots=True)
 class Event(Generic[TaskT, ValueT]):
-    """What became of a task: a reply, or a worker that died or took too long over it.
+    """What became of a task: a reply, or a worker that died or took too long over it, or too many lost machines.
 
     Attributes:
         task: as it was given to :meth:`Crew.start`.
@@ -26,7 +26,7 @@ class Event(Generic[TaskT, ValueT]):
 
     task: TaskT
     reply: Reply[ValueT] | None = None
-    end: Literal["died", "hung"] | None = None
+    end: Literal["died", "hung", "lost"] | None = None
 
 
 class Crew(Protocol[TaskT, ItemT_contra, ValueT]):

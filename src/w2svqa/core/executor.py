@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from w2svqa.core.attempts import Reply, attempt, died_twice, took_too_long
-from w2svqa.core.crews import Crew
+from w2svqa.core.attempts import attempt, died_twice, took_machines, took_too_long
+from w2svqa.core.crews import Crew, Event
 from w2svqa.core.errors import ConfigError, W2SVQAError
 
 ItemT = TypeVar("ItemT")
@@ -218,15 +218,18 @@ class PoolExecutor(ABC):
                     if event.end == "died":
                         suspects.append(event.task)
                     else:
-                        yield self._outcome(event.task, event.reply)
+                        yield self._outcome(event)
                     for following in islice(tasks, 1):
                         pool.start(following, following.item)
         return suspects
 
-    def _outcome(self, task: Task[ItemT], reply: Reply[ValueT] | None) -> Outcome[ValueT]:
+    def _outcome(self, event: Event[Task[ItemT], ValueT]) -> Outcome[ValueT]:
+        task, reply = event.task, event.reply
         if reply is not None:
             return Outcome(index=task.index, key=task.key, value=reply.value, error=reply.error)
-        return Outcome(index=task.index, key=task.key, error=took_too_long(task.key, self._time_out or 0.0))
+        lost = event.end == "lost"
+        error = took_machines(task.key) if lost else took_too_long(task.key, self._time_out or 0.0)
+        return Outcome(index=task.index, key=task.key, error=error)
 
 
 class ProcessExecutor(PoolExecutor):
