@@ -60,7 +60,9 @@ class Cluster:
     def __init__(self, nodes: int) -> None:
         from ray.cluster_utils import Cluster as RayCluster
 
-        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False}
+        # a node that is gone is noticed in some 3 s, not 15
+        health = {"health_check_period_ms": 1000, "health_check_failure_threshold": 3}
+        head = {"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False, "_system_config": health}
         self._cluster: Any = RayCluster(initialize_head=True, head_node_args=head)
         self.address: str = self._cluster.address
         for _ in range(nodes):

@@ -35,7 +35,7 @@ _LOOK_AGAIN: Final = 1.0
 START_LIMIT: Final = 900.0
 """Seconds without any worker after which there will be none: clouds take some minutes to add a machine with a GPU."""
 
-_NODES_LOST: Final = 3
+NODES_LOST: Final = 3
 """Nodes that may go while they are at the same item, before it is held to be the cause."""
 
 
@@ -252,7 +252,7 @@ class ActorCrew(Generic[TaskT, ItemT, ValueT]):
             self._ray.get(sign)
         except self._ray.exceptions.RayError:
             job.nodes_lost += 1
-            if job.nodes_lost >= _NODES_LOST:
+            if job.nodes_lost >= NODES_LOST:
                 return Event(job.task, end="lost")
             self._waiting.appendleft(job)
             return None
