@@ -351,9 +351,10 @@ class _Seat(Generic[TaskT]):
         self._failures += self.is_starting
         self.clear()
         if self._failures > 1:
+            reason = str(error).strip().splitlines()[-1].strip()  # above it stand Ray's identifiers and frames
             raise W2SVQAError(
-                f"a worker process died while starting: {' '.join(str(error).split())}",
-                remedy="run it without the cluster to see why",
+                f"a worker process died while starting: {reason}",
+                remedy="install the same version of w2svqa on every node; else run it without the cluster to see why",
             )
 
     def clear(self) -> None:
