@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Annotated, Any, Final
 
 import typer
@@ -54,12 +56,32 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def w2svqa(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="W2SVQA_RAY",
+            help="Let the workers of COMMAND run on a Ray cluster: auto, HOST:PORT, or local for this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Score and compare the quality of videos without a reference, and train students that do so."""
     del version  # acted on in its callback
+    if ray:
+        context.with_resource(_on_cluster(ray))
+
+
+@contextmanager
+def _on_cluster(address: str) -> Iterator[None]:
+    from w2svqa.core.cluster import RayEngine
+    from w2svqa.core.executor import use_engine
+
+    with closing(RayEngine(address)) as engine, use_engine(engine):
+        yield
 
 
 for command in (ingest, curate, distort, label, pair, mine, run, score, compare, teachers, doctor, demo):

@@ -48,7 +48,6 @@ def run(
     # before the pipeline is loaded, so that a missing extra is said in one line
     require("torch", extra="train")
     from w2svqa import pipeline
-
     from w2svqa.report.run_page import write_run_page
 
     with stage_progress() as progress:

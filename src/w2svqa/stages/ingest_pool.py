@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
 from w2svqa.core.errors import ConfigError, StrPath
-from w2svqa.core.executor import Executor, ProcessExecutor
+from w2svqa.core.executor import Executor, make_executor
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
 from w2svqa.core.rows import PoolClipRow
@@ -220,4 +220,4 @@ class _Run:
         return None if self.config.workers == 1 else 1
 
     def _executor(self) -> Executor:
-        return self.executor or ProcessExecutor(self.config.workers, time_out=self.config.time_out)
+        return self.executor or make_executor(self.config.workers, time_out=self.config.time_out, apart=True)

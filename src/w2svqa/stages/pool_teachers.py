@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from w2svqa.core.errors import ConfigError, InputError, MissingExtraError, MissingInputError, W2SVQAError
-from w2svqa.core.executor import ProcessExecutor
+from w2svqa.core.executor import Executor, make_executor
 from w2svqa.core.extras import require
 from w2svqa.core.memory import return_large_buffers
 from w2svqa.core.protocols import Teacher
@@ -128,9 +128,8 @@ def survey(teachers: Sequence[PoolTeacher], devices: Sequence[str]) -> tuple[dic
     """
     facts: dict[str, TeacherFacts] = {}
     unavailable: dict[str, str] = {}
-    executor = ProcessExecutor(1, retries=0)
-    items = [(teacher, devices[0]) for teacher in teachers]
-    for outcome in executor.map(_facts, items, key=lambda item: item[0].name):
+    executor = make_executor(1, initializer=_use, retries=0, places=[(devices[0],)], apart=True)
+    for outcome in executor.map(_facts, teachers, key=lambda teacher: teacher.name):
         name = teachers[outcome.index].name
         if outcome.value is not None:
             facts[name] = outcome.value
@@ -147,7 +146,7 @@ def joined_lines(teacher: PoolTeacher, paths: Sequence[str]) -> tuple[str, ...]:
 
 def executor_of(
     teacher: PoolTeacher, facts: TeacherFacts, *, workers: int, devices: Sequence[str], time_out: float | None
-) -> ProcessExecutor:
+) -> Executor:
     """Return processes in which the teacher is loaded: one per device if it uses one, else ``workers``.
 
     Args:
@@ -159,13 +158,14 @@ def executor_of(
     """
     own = facts.uses_device and tuple(devices) != ("cpu",)
     places = tuple(devices) if own else ("cpu",) * workers
-    return ProcessExecutor(
+    return make_executor(
         len(places),
         initializer=_prepare,
         initargs=(teacher, max(1, cores() // len(places))),
         retries=0,  # what failed is tried again when the user wants it
         time_out=time_out,
         places=[(device,) for device in places],
+        apart=True,
     )
 
 
@@ -218,6 +218,7 @@ class _Loaded:
     def __init__(self) -> None:
         self._teacher: Teacher | None = None
         self._threads: int | None = None
+        self.device = "cpu"
 
     def load(self, teacher: PoolTeacher, threads: int, device: str) -> None:
         self._teacher, self._threads = load_pool_teacher(teacher, device), threads
@@ -247,9 +248,12 @@ def _prepare(teacher: PoolTeacher, threads: int, device: str) -> None:
     _loaded.load(teacher, threads, device)
 
 
-def _facts(item: tuple[PoolTeacher, str]) -> TeacherFacts:
-    teacher, device = item
-    kind, loaded = teacher_class(teacher.name), load_pool_teacher(teacher, device)
+def _use(device: str) -> None:
+    _loaded.device = device
+
+
+def _facts(teacher: PoolTeacher) -> TeacherFacts:
+    kind, loaded = teacher_class(teacher.name), load_pool_teacher(teacher, _loaded.device)
     defaults: Mapping[str, Option] = getattr(kind, "options", {})
     changed = [f"{name}={value}" for name, value in sorted(teacher.options.items()) if value != defaults.get(name)]
     return TeacherFacts(
