@@ -9,13 +9,13 @@ import traceback
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from train_pool import Pool
 
 from w2svqa.stages.train import TrainConfig
 
-Answers = Queue[tuple[int, Any]]
+Answers: TypeAlias = "Queue[tuple[int, Any]]"
 TIMEOUT = 240
 
 

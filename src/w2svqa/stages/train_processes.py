@@ -48,7 +48,7 @@ class Processes:
 
     def __init__(self, precision: Precision) -> None:
         require("accelerate", extra="train")
-        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
         on_cpu = not (torch.cuda.is_available() or torch.xpu.is_available())
@@ -57,12 +57,7 @@ class Processes:
         self._precision: Precision = precision
         # the state is the process's, and the last training in it may have had another precision
         AcceleratorState._reset_state()
-        self.accelerator = Accelerator(
-            cpu=on_cpu,
-            mixed_precision="fp16" if precision == "fp16" else "no",
-            # normalisation is over all processes, so that their statistics are the same anyway
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
+        self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="fp16" if precision == "fp16" else "no")
         if self.accelerator.gradient_accumulation_steps != 1:
             raise ConfigError(
                 "gradients are not accumulated: a step is one batch",
