@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from train_pool import KINDS, PLAIN, Pool
+from train_pool import PLAIN, Pool
 from train_workers import run_processes, train_together
 
-from w2svqa.core.errors import ConfigError, W2SVQAError
-from w2svqa.stages import train_step
-from w2svqa.stages.batches import Batch, BatchConfig, Batches
-from w2svqa.stages.train import LOG, ModelConfig, TrainConfig, log_records
-from w2svqa.stages.train_processes import Processes
+from w2svqa.stages.batches import BatchConfig
+from w2svqa.stages.train import ModelConfig, TrainConfig, log_records
 
 GROUPS = BatchConfig(severity_groups=2, same_groups=1, cross_groups=2, details=1)
 STEPS = 50

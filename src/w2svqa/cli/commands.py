@@ -19,6 +19,7 @@ from w2svqa.cli.pair import pair
 from w2svqa.cli.run import run
 from w2svqa.cli.score import score
 from w2svqa.cli.teachers import teachers
+from w2svqa.cli.train import train
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -46,5 +47,5 @@ def w2svqa(
     del version  # acted on in its callback
 
 
-for command in (ingest, curate, run, score, compare, distort, label, pair, teachers, doctor, demo):
+for command in (ingest, curate, run, train, score, compare, distort, label, pair, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))
