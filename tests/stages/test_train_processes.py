@@ -40,7 +40,6 @@ def test_two_processes_have_the_losses_of_one_over_fifty_steps(pool: Pool, tmp_p
     for term in TERMS:
         ours, theirs = curve(together, term), curve(alone, term)
         assert len(ours) == len(theirs) == STEPS
-        print(term, np.abs(ours - theirs).max())
         assert np.abs(ours - theirs).max() < 1e-4, term
     assert curve(alone, "loss")[-1] < curve(alone, "loss")[0]
     first, second = (each["weights"] for each in found)

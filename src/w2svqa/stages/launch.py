@@ -1,7 +1,7 @@
 """Training in several processes: starts them, shows their progress, and ends with them.
 
-The processes run ``w2svqa train FOLDER``. What starts them is torchrun on this machine, Accelerate's launcher where one of
-its configurations is given, or a line of the user's own, such as ``srun torchrun --nproc-per-node 4``.
+The processes run ``w2svqa train FOLDER``. What starts them is torchrun on this machine, Accelerate's launcher where one
+of its configurations is given, or a line of the user's own, such as ``srun torchrun --nproc-per-node 4``.
 """
 
 from __future__ import annotations

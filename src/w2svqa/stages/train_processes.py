@@ -83,6 +83,10 @@ class Processes:
         found: Tensor = self.accelerator.reduce(values.detach(), reduction="sum")
         return found
 
+    def largest(self, number: int) -> int:
+        """Return the largest ``number`` of all processes."""
+        return int(self.gather(torch.tensor([number], device=self.device)).max())
+
     def gather(self, rows: Tensor) -> Tensor:
         """Return the rows ``(n, ...)`` of all processes, which may have different numbers of them."""
         if self.count == 1:
