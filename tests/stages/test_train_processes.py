@@ -16,13 +16,16 @@ from w2svqa.stages.train import ModelConfig, TrainConfig, log_records
 GROUPS = BatchConfig(severity_groups=2, same_groups=1, cross_groups=2, details=1)
 STEPS = 50
 DROPPING = ModelConfig(widths=(4, 4, 8, 8), token=8, hidden=8, dropout=0.25)
-TERMS = ("loss", "label", "confidence", "diagnosis", "lambda", "accuracy", "gradient_norm")
-FIFTY = TrainConfig(**PLAIN | {"model": DROPPING, "log_steps": 1}, batch=GROUPS, steps=STEPS, checkpoint_steps=25)
+TERMS = ("loss", "label", "confidence", "diagnosis", "lambda", "accuracy")
+# at higher rates two runs of one process drift apart as well if their first weights differ by 1e-7 (docs/training.md)
+FIFTY = TrainConfig(
+    **PLAIN | {"model": DROPPING, "log_steps": 1}, batch=GROUPS, steps=STEPS, checkpoint_steps=25, learning_rate=1e-4
+)
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
-    return Pool(tmp_path_factory.mktemp("views"))
+    return Pool(tmp_path_factory.mktemp("views"), texture=True)
 
 
 def curve(folder: Path, term: str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -75,6 +75,7 @@ class TrainLog:
 
     def _append(self, record: Record) -> None:
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as log:
                 log.write(_line(record))
         except OSError as error:

@@ -48,21 +48,17 @@ class Processes:
 
     def __init__(self, precision: Precision) -> None:
         require("accelerate", extra="train")
-        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
-        on_cpu = not (torch.cuda.is_available() or torch.xpu.is_available())
+        has_gpu = torch.cuda.is_available() or torch.xpu.is_available()
+        on_cpu = not has_gpu or os.environ.get("ACCELERATE_USE_CPU") == "true"
         self.sharding = next((name for key, name in _SHARDING.items() if os.environ.get(key) == "true"), "")
         _check(precision, self.sharding, on_cpu=on_cpu)
         self._precision: Precision = precision
         # the state is the process's, and the last training in it may have had another precision
         AcceleratorState._reset_state()
-        self.accelerator = Accelerator(
-            cpu=on_cpu,
-            mixed_precision="fp16" if precision == "fp16" else "no",
-            # normalisation is over all processes, so that their statistics are the same anyway
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
+        self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="fp16" if precision == "fp16" else "no")
         if self.accelerator.gradient_accumulation_steps != 1:
             raise ConfigError(
                 "gradients are not accumulated: a step is one batch",
@@ -86,6 +82,10 @@ class Processes:
         """Return the sum of ``values`` over all processes; without a gradient."""
         found: Tensor = self.accelerator.reduce(values.detach(), reduction="sum")
         return found
+
+    def largest(self, number: int) -> int:
+        """Return the largest ``number`` of all processes."""
+        return int(self.gather(torch.tensor([number], device=self.device)).max())
 
     def gather(self, rows: Tensor) -> Tensor:
         """Return the rows ``(n, ...)`` of all processes, which may have different numbers of them."""
