@@ -171,6 +171,7 @@ class PoolClipRow:
         size: bytes; 0 where it cannot be read.
         source: where it comes from; empty if unknown.
         license: as the manifest states it; empty if unknown.
+        category: what it shows, as the manifest states it; empty if unknown.
         width: pixels as shown, after rotation and with square pixels.
         height: pixels as shown.
         fps: average frames per second; ``None`` for stills and where the container does not say.
@@ -196,6 +197,7 @@ class PoolClipRow:
     size: int = 0
     source: str = ""
     license: str = ""
+    category: str = ""
     width: int | None = None
     height: int | None = None
     fps: float | None = None

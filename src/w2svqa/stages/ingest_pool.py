@@ -54,7 +54,7 @@ class IngestPoolConfig:
     """What goes into a pool.
 
     Attributes:
-        manifest: what else is known of the files: source and licence.
+        manifest: what else is known of the files: source, licence, category.
         license_allow: licences that may go in, as the manifest writes them; empty for any, also none.
         check: how much of each file is decoded.
         near_duplicates: keep one of those that show the same; not with the check ``"none"``, which sees too little.

@@ -156,6 +156,7 @@ def _row(read: ReadFile, line: ManifestLine | None, allowed: Sequence[str]) -> P
         size=0 if read.file is None else read.file.size,
         source="" if line is None else line.source,
         license="" if line is None else line.license,
+        category="" if line is None else line.category,
         status=status,
         message=message,
     )
@@ -203,6 +204,7 @@ def _segment_row(parent: PoolClipRow, segment: Segment, folder: Path) -> PoolCli
         size=segment.size,
         source=parent.source,
         license=parent.license,
+        category=parent.category,
         parent=parent.clip_id,
         start=segment.start,
         **{name: getattr(segment.content, name) for name in _FACTS},

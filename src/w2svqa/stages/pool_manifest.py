@@ -16,6 +16,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("clip", "file", "name", "video"),
     "source": ("source",),
     "license": ("license", "licence"),
+    "category": ("category",),
     "reference": ("reference",),
     "primary": ("primary",),
     "kind": ("kind", "distortion"),
@@ -58,6 +59,7 @@ class ManifestLine:
         name: of the video.
         source: where it comes from.
         license: as stated.
+        category: what it shows.
         reference: path of its untouched source, relative to the manifest; empty if there is none.
         primary: name of its clean source; the flags 0 and 1 (visually clean), which other manifests have, are dropped.
         kind: distortion.
@@ -69,6 +71,7 @@ class ManifestLine:
     name: str
     source: str = ""
     license: str = ""
+    category: str = ""
     reference: str = ""
     primary: str = ""
     kind: str = ""
@@ -199,6 +202,7 @@ def _line(number: int, cells: Mapping[str, str], path: str) -> ManifestLine:
         name=cells["name"],
         source=cells.get("source", ""),
         license=cells.get("license", ""),
+        category=cells.get("category", ""),
         reference=cells.get("reference", ""),
         primary="" if primary in _FLAGS else primary,
         kind=cells.get("kind", ""),

@@ -7,7 +7,7 @@ whether it is clean enough. Among the cleanest the selection picks those whose c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,7 +17,9 @@ from w2svqa.core.config import to_mapping
 from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.files import hold
 from w2svqa.core.metric_table import MetricTable
+from w2svqa.core.rows import PoolClipRow
 from w2svqa.core.store import write_artifact
+from w2svqa.stages.clip_list import path_of, write_clip_list
 from w2svqa.stages.curate import facts_of, select
 from w2svqa.stages.selection_bins import Target
 from w2svqa.stages.selection_candidates import CurateConfig
@@ -26,6 +28,9 @@ from w2svqa.stages.selection_report import Selection
 
 PRIMARIES: Final = "primaries"
 """Folder of the table of primaries in the output, and the artifact's kind."""
+
+PRIMARIES_LIST: Final = "primaries.csv"
+"""List of primaries in the output, marked as visually clean."""
 
 BITS_PER_PIXEL: Final = "bits_per_pixel"
 
@@ -82,11 +87,13 @@ class PrimaryRow:
         clip_id: the video.
         rank: the worst share of the pool that is better than it in one of the qualities, 0 to 1.
         reason: its value and rank in each quality, in words.
+        path: the file, where that is known.
     """
 
     clip_id: str
     rank: float
     reason: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,25 +160,34 @@ def pick_primaries(pool: MetricTable, config: PrimaryConfig, *, target: Target =
 
 
 def write_primaries(
-    folder: StrPath, primaries: Primaries, config: PrimaryConfig, inputs: Mapping[str, str] | None = None
+    folder: StrPath,
+    primaries: Primaries,
+    config: PrimaryConfig,
+    inputs: Mapping[str, str] | None = None,
+    *,
+    clips: Mapping[str, PoolClipRow] | None = None,
 ) -> None:
-    """Store the table ``primaries/``.
+    """Store the table ``primaries/``, and the list ``primaries.csv`` where paths are known.
 
     Args:
         folder: where to.
         primaries: what :func:`pick_primaries` returned.
         config: what it was asked.
         inputs: hashes of what went in, by name.
+        clips: what is known of the primaries' files, by id.
 
     Raises:
         StoreError: another process works in the folder, or the disk is full or fails.
         MissingExtraError: pyarrow is not installed.
     """
     facts = {"limit": primaries.limit, "clean": primaries.candidates, "missing": list(primaries.missing)}
-    with hold(folder):
+    place, clips = Path(folder), clips or {}
+    rows = [replace(row, path=path_of(clips, row.clip_id)) for row in primaries.rows]
+    with hold(place):
+        write_clip_list(place / PRIMARIES_LIST, [row.clip_id for row in rows], clips, primary=True)
         write_artifact(
-            Path(folder) / PRIMARIES,
-            primaries.rows,
+            place / PRIMARIES,
+            rows,
             PrimaryRow,
             kind=PRIMARIES,
             config=to_mapping(config),
