@@ -57,6 +57,9 @@ def curate(
     primaries: Annotated[
         bool, typer.Option("--primaries", help="Choose clean, sharp, well coded videos for the simulators.")
     ] = False,
+    worst_rank: Annotated[
+        float, typer.Option(min=0, max=1, metavar="R", help="No primary is worse in a quality than this share of POOL.")
+    ] = 0.75,
     measure_only: Annotated[bool, typer.Option("--measure-only", help="Measure POOL and choose nothing.")] = False,
     metric: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="A metric of another package, beside the nine.")
@@ -106,7 +109,7 @@ def curate(
     if mismatch is not None and other is not None:
         _compare(pool, other, output, bins, _hash(mismatch))
     if count is not None and wished is not None and primaries:
-        _pick_primaries(pool, count, wished, output, seed, _hash(Path(target or "uniform")))
+        _pick_primaries(pool, count, wished, output, seed, worst_rank, _hash(Path(target or "uniform")))
     elif count is not None and wished is not None:
         _select(pool, wished, config, output, _hash(Path(target or "uniform")))
 
@@ -234,11 +237,13 @@ def _select(pool: KnownPool, target: Target, config: CurateConfig, output: Path,
     tell_selection(selection, output, listed=bool(clips))
 
 
-def _pick_primaries(pool: KnownPool, count: int, target: Target, output: Path, seed: int, digest: str) -> None:
+def _pick_primaries(
+    pool: KnownPool, count: int, target: Target, output: Path, seed: int, worst: float, digest: str
+) -> None:
     from w2svqa.cli.curate_told import tell_primaries
     from w2svqa.stages.primaries import PrimaryConfig, pick_primaries, write_primaries
 
-    config = PrimaryConfig(count=count, seed=seed)
+    config = PrimaryConfig(count=count, seed=seed, worst=worst)
     found = pick_primaries(pool.wide, config, target=target)
     clips = pool.rows_of({row.clip_id for row in found.rows})
     write_primaries(output, found, config, {"metrics": pool.digest, "target": digest}, clips=clips)

@@ -164,7 +164,7 @@ class PoolClipRow:
 
     Attributes:
         clip_id: first 16 hex digits of the file's SHA-256; of its path's, where the file cannot be read.
-        path: where it can be read: the file as given or found, the local copy of an object, or a cut segment.
+        path: where it can be read, absolute: the file, the local copy of an object, or a cut segment.
         url: address of the object that it is a copy of; empty for local files.
         name: as the manifest calls it, or the file's name.
         sha256: of the file, hex; empty where it cannot be read.

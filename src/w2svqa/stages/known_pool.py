@@ -127,20 +127,30 @@ def open_pool(
     if is_ingested(folder):
         rows = read_artifact(folder / CLIPS, PoolClipRow, kind=_KIND).rows
         measured = measure_pool(rows, folder, config, progress=progress)
-        facts = read_metric_table(folder / CLIPS, kind=_KIND, columns=FACTS)
-        table, file = measured.table, folder / METRICS / TABLE_NAME
-        where, problems, computed = folder / CLIPS, measured.problems, measured.computed
-    else:
-        file = folder / METRICS if (folder / METRICS).is_dir() else folder
-        table, problems, computed = read_metric_table(file), (), 0
-        facts, where = _facts(clips)
-        file = file / TABLE_NAME if file.is_dir() else file
+        facts, where = _facts(folder)
+        return _joined(
+            measured.table, facts, folder / METRICS, where, problems=measured.problems, computed=measured.computed
+        )
+    stored = folder / METRICS if (folder / METRICS).is_dir() else folder
+    facts, where = _facts(clips)
+    return _joined(read_metric_table(stored), facts, stored, where)
+
+
+def _joined(
+    table: MetricTable,
+    facts: MetricTable | None,
+    stored: Path,
+    clips: Path | None,
+    *,
+    problems: tuple[MetricProblemRow, ...] = (),
+    computed: int = 0,
+) -> KnownPool:
     wide = table if facts is None else table.joined(facts)
     return KnownPool(
         metrics=MetricTable(wide.ids, table.names, wide.only(table.names).values, wide.labels),
         wide=wide,
-        digest=sha256_file(file),
-        clips=where,
+        digest=sha256_file(stored / TABLE_NAME if stored.is_dir() else stored),
+        clips=clips,
         problems=problems,
         computed=computed,
     )

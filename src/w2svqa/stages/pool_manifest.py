@@ -141,6 +141,11 @@ def match_lines(lines: Sequence[ManifestLine], paths: Sequence[str], manifest: P
     return matched
 
 
+def named_files(lines: Sequence[ManifestLine], manifest: PoolManifest | None) -> list[str]:
+    """Return the paths that a manifest names, relative to its folder; none where there is no manifest."""
+    return [] if manifest is None else [str(Path(manifest.path).parent / line.name) for line in lines]
+
+
 def tails(path: str) -> Iterator[str]:
     """Yield the last parts of a path, longest first.
 
