@@ -33,6 +33,7 @@ HEAVY = (
     "huggingface_hub",
     "imagehash",
     "imageio_ffmpeg",
+    "jinja2",
     "matplotlib",
     "onnx",
     "onnxscript",

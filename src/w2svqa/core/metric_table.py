@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from w2svqa.core.errors import ConfigError, InputError, StoreError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.store import Manifest, checked_table, write_table
+from w2svqa.core.tables import unescape
 
 if TYPE_CHECKING:
     import pyarrow
@@ -238,7 +239,7 @@ def _column(column: pyarrow.ChunkedArray) -> NDArray[np.generic] | None:
     """Return a column as numbers or text; ``None`` for any other type."""
     types = require("pyarrow.types", extra="train")
     if types.is_string(column.type) or types.is_large_string(column.type):
-        return np.array([each or "" for each in column.to_pylist()], dtype=np.str_)
+        return np.array([unescape(each or "") for each in column.to_pylist()], dtype=np.str_)
     if types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type):
         float64 = require("pyarrow", extra="train").float64()
         numbers: Floats = column.cast(float64).to_numpy().astype(np.float64)

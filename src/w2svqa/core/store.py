@@ -171,7 +171,7 @@ def write_table(
         rows=count,
         table_bytes=(target / TABLE_NAME).stat().st_size,
         table_sha256=sha256_file(target / TABLE_NAME),
-        versions=_versions(),
+        versions=package_versions(),
         extra=dict(extra or {}),
     )
     with atomic_write(target / MANIFEST_NAME) as file:
@@ -266,7 +266,8 @@ def is_complete(folder: StrPath, expected: str) -> bool:
     return manifest.fingerprint == expected and manifest.table_bytes == size
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of this package, Python and the installed packages that may change numbers, by name."""
     versions = {"w2svqa": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:

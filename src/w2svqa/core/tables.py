@@ -148,7 +148,7 @@ def _check(value: object, kind: str, field: pyarrow.Field) -> None:
 
 def _decoded(values: list[Any], field: pyarrow.Field) -> list[Any]:
     if _element_type(field) == "string":
-        values = [_each(value, _unescape) for value in values]
+        values = [_each(value, unescape) for value in values]
     return [tuple(value) if isinstance(value, list) else value for value in values]
 
 
@@ -167,7 +167,8 @@ def _escape(text: str) -> str:
     return _ESCAPED.sub(lambda match: f"\x00{ord(match[0]) & 0xFF:02x}", text)
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
+    """Return a text of a stored table as it was before: bytes that are no UTF-8 come back as surrogates."""
     return _STORED.sub(lambda match: "\x00" if match[1] == "00" else chr(0xDC00 + int(match[1], 16)), text)
 
 
