@@ -5,79 +5,75 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from w2svqa.cli import exits
+from w2svqa.cli.curate_options import (
+    BinsOption,
+    ClipsOption,
+    CountOption,
+    ExcludeOption,
+    IncludeOption,
+    MeasureOnlyOption,
+    MetricsOption,
+    MismatchOption,
+    OutputOption,
+    PageOption,
+    PoolArgument,
+    PrimariesOption,
+    RetryFailedOption,
+    SecondsOption,
+    SeedOption,
+    StratifyOption,
+    TargetOption,
+    TimeOutOption,
+    WeightsOption,
+    WorkersOption,
+    WorstRankOption,
+)
 from w2svqa.cli.stages import stage_progress
 
 if TYPE_CHECKING:
     from w2svqa.core.metric_table import MetricTable
     from w2svqa.stages.known_pool import KnownPool
     from w2svqa.stages.measure import MeasureConfig
+    from w2svqa.stages.mismatch import Mismatch
     from w2svqa.stages.selection_bins import Target
     from w2svqa.stages.selection_candidates import CurateConfig
+    from w2svqa.stages.selection_report import Selection
 
-_POOL_HELP = "The folder that `w2svqa ingest` wrote; or a metric table, CSV or Parquet file."
+PAGE = "curation.html"
+"""The page in the output."""
 
 
 def curate(
-    place: Annotated[Path, typer.Argument(help=_POOL_HELP, metavar="POOL")],
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the tables that are written; may be POOL.")
-    ] = None,
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many videos to choose.")] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="POOL|SPEC|uniform",
-            help="What is wished: another pool's histograms, those stated in a JSON or YAML file, or uniform.",
-        ),
-    ] = None,
-    weight: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC=W", help="Weight of a metric; 0 leaves it out. [default: 1]")
-    ] = None,
-    bins: Annotated[int, typer.Option(min=1, max=10_000, help="Bins per metric.")] = 50,
-    stratify: Annotated[
-        str | None,
-        typer.Option(
-            metavar="COLUMN", help="Keep the share of each source, category, ...: the target's, or the pool's."
-        ),
-    ] = None,
-    include: Annotated[Path | None, typer.Option(metavar="FILE", help="Ids that must be chosen, one per line.")] = None,
-    exclude: Annotated[Path | None, typer.Option(metavar="FILE", help="Ids that must not.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice among equally good videos.")] = 0,
-    seconds: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Time for improving the choice, once it is there.")
-    ] = 60.0,
-    mismatch: Annotated[
-        Path | None,
-        typer.Option(metavar="POOL", help="Compare to another pool or metric table, such as the teachers' data."),
-    ] = None,
-    primaries: Annotated[
-        bool, typer.Option("--primaries", help="Choose clean, sharp, well coded videos for the simulators.")
-    ] = False,
-    worst_rank: Annotated[
-        float, typer.Option(min=0, max=1, metavar="R", help="No primary is worse in a quality than this share of POOL.")
-    ] = 0.75,
-    measure_only: Annotated[bool, typer.Option("--measure-only", help="Measure POOL and choose nothing.")] = False,
-    metric: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A metric of another package, beside the nine.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that measure.")] = 1,
-    time_out: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Seconds that measuring a video may take; 0 for no limit.")
-    ] = 3600.0,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Measure again what could not be measured before.")
-    ] = False,
-    clips: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="For a metric table: the clips' source, path, size, frame rate, bit rate."),
-    ] = None,
+    place: PoolArgument,
+    output: OutputOption = None,
+    count: CountOption = None,
+    target: TargetOption = None,
+    weight: WeightsOption = None,
+    bins: BinsOption = 50,
+    stratify: StratifyOption = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    seed: SeedOption = 0,
+    seconds: SecondsOption = 60.0,
+    mismatch: MismatchOption = None,
+    primaries: PrimariesOption = False,
+    worst_rank: WorstRankOption = 0.75,
+    page: PageOption = True,
+    measure_only: MeasureOnlyOption = False,
+    metric: MetricsOption = None,
+    workers: WorkersOption = 1,
+    time_out: TimeOutOption = 3600.0,
+    retry_failed: RetryFailedOption = False,
+    clips: ClipsOption = None,
 ) -> None:
     """Choose N videos whose metrics are distributed as wished, into DIR/chosen, DIR/chosen.csv and DIR/histograms.
 
+    DIR/curation.html shows before, after and target, what the videos are, and samples.
     What is not measured yet of a pool is measured first, and kept in POOL/metrics; POOL/problems says what could not
     be. Killed, the same command goes on. With --mismatch also, or only, DIR/mismatch and DIR/outside: the pool beside
     another, and its videos that lie outside the other's experience. With --primaries DIR/primaries and
@@ -106,12 +102,15 @@ def curate(
     pool = _pool(place, measuring, clips)
     if output is None:
         return
+    compared = None
     if mismatch is not None and other is not None:
-        _compare(pool, other, output, bins, _hash(mismatch))
+        compared = _compare(pool, other, output, bins, _hash(mismatch))
     if count is not None and wished is not None and primaries:
         _pick_primaries(pool, count, wished, output, seed, worst_rank, _hash(Path(target or "uniform")))
-    elif count is not None and wished is not None:
-        _select(pool, wished, config, output, _hash(Path(target or "uniform")))
+    elif count is not None and wished is not None and target is not None:
+        selection = _select(pool, wished, config, output, _hash(Path(target)))
+        if page:
+            _show(pool, selection, config, output, target, compared)
 
 
 def _check(
@@ -215,7 +214,7 @@ def _other(place: Path, config: MeasureConfig) -> MetricTable:
         return open_pool(place, config, progress=partial(progress, "mismatch")).wide
 
 
-def _compare(pool: KnownPool, other: MetricTable, output: Path, bins: int, digest: str) -> None:
+def _compare(pool: KnownPool, other: MetricTable, output: Path, bins: int, digest: str) -> Mismatch:
     from w2svqa.cli.curate_told import tell_mismatch
     from w2svqa.stages.mismatch import compare_tables, write_mismatch
     from w2svqa.stages.primaries import with_bits_per_pixel
@@ -224,9 +223,10 @@ def _compare(pool: KnownPool, other: MetricTable, output: Path, bins: int, diges
     clips = pool.rows_of({row.clip_id for row in found.strangers})
     write_mismatch(output, found, {"metrics": pool.digest, "other": digest}, clips=clips)
     tell_mismatch(found, output, clips)
+    return found
 
 
-def _select(pool: KnownPool, target: Target, config: CurateConfig, output: Path, digest: str) -> None:
+def _select(pool: KnownPool, target: Target, config: CurateConfig, output: Path, digest: str) -> Selection:
     from w2svqa.cli.curate_told import tell_selection
     from w2svqa.stages.curate import select, write_selection
 
@@ -235,6 +235,26 @@ def _select(pool: KnownPool, target: Target, config: CurateConfig, output: Path,
     clips = pool.rows_of({row.clip_id for row in selection.rows})
     write_selection(output, selection, config, {"metrics": pool.digest, "target": digest}, clips=clips)
     tell_selection(selection, output, listed=bool(clips))
+    return selection
+
+
+def _show(
+    pool: KnownPool, selection: Selection, config: CurateConfig, output: Path, target: str, compared: Mismatch | None
+) -> None:
+    from w2svqa.report.curation_page import write_curation_page
+
+    clips = list(pool.rows_of({row.clip_id for row in selection.rows}).values())
+    write_curation_page(
+        output / PAGE,
+        selection=selection,
+        config=config,
+        pool=pool.wide,
+        clips=clips or None,
+        target=target,
+        inputs={"metrics": pool.digest, "target": _hash(Path(target))},
+        mismatch=compared,
+    )
+    exits.note(f"{output / PAGE} shows it")
 
 
 def _pick_primaries(

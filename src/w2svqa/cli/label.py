@@ -111,9 +111,8 @@ def label(
         retry_failed=retry_failed,
         skip_unavailable=skip_unavailable,
     )
-    if not paths and config.manifest is not None:
-        paths = named_files(read_pool_manifest(config.manifest), config.manifest)
-    items = expand_inputs(paths or (), stdin=sys.stdin)
+    listed = () if config.manifest is None else read_pool_manifest(config.manifest)
+    items = expand_inputs(paths or named_files(listed, config.manifest), stdin=sys.stdin)
     with stage_progress() as progress:
         labelled = label_pool(items, output, config, progress=progress)
     _tell(labelled, output)
