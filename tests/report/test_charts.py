@@ -108,6 +108,15 @@ def test_points_of_a_large_cloud_are_thinned_to_evenly_spaced_ones(monkeypatch: 
     assert thinned.count("<use") - all_of_ten.count("<use") in range(-4, 5)  # ticks aside
 
 
+def test_places_that_are_whole_numbers_have_whole_ticks() -> None:
+    def ticks(x: list[float]) -> set[str]:
+        return set(texts(lines(x, [Series(name="a", values=[0.25, 0.5])], labels=("stage", "SRCC"), alt="a")))
+
+    assert {"1", "2"} <= ticks([1.0, 2.0])
+    assert "1.2" not in ticks([1.0, 2.0])
+    assert "1.2" in ticks([1.0, 1.5])
+
+
 def test_numbers_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="2 values, 1 lower and 1 upper"):
         Series(name="a", values=[1.0, 2.0], low=[0.0], high=[1.0])

@@ -28,6 +28,7 @@ from w2svqa.report.page import (
     render_page,
     write_page,
 )
+from w2svqa.report.svg import BEFORE, GRID, SERIES
 
 pytest.importorskip("jinja2")
 pytest.importorskip("matplotlib")
@@ -139,6 +140,17 @@ def test_a_page_can_be_read_by_everyone() -> None:
     style = "".join(reader.said("style"))
     assert "prefers-color-scheme: dark" in style
     assert "@media print" in style
+
+
+def test_the_charts_variables_are_defined_for_every_scheme() -> None:
+    style = module._template_text("page.css")
+    light = style.split("@media")[0]
+    for number, colour in enumerate(SERIES, start=1):
+        assert f"--series-{number}: {colour};" in light
+        assert style.count(f"--series-{number}:") == 3  # light, dark, print
+    for name, colour in (("grid", GRID), ("before", BEFORE)):
+        assert f"--{name}: {colour};" in light
+        assert style.count(f"--{name}:") == 3
 
 
 def test_numbers_are_written_as_asked_and_sorted_by_their_value() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from w2svqa.core.extras import require
 from w2svqa.report.svg import BEFORE, INK, SERIES, Svg, drawing, finished, short
 
 if TYPE_CHECKING:
@@ -161,6 +162,9 @@ def lines(x: Sequence[float], series: Sequence[Series], *, labels: tuple[str, st
         ValueError: a series has another number of values.
     """
     _same_lengths(len(x), series)
+    require("matplotlib", extra="plot")
+    from matplotlib.ticker import MaxNLocator
+
     with drawing(_WIDTH, 3.0) as figure:
         panel = figure.subplots()
         for number, each in enumerate(series):
@@ -177,6 +181,8 @@ def lines(x: Sequence[float], series: Sequence[Series], *, labels: tuple[str, st
                 linewidth=1.5,
                 label=short(each.name),
             )
+        if all(float(each).is_integer() for each in x):
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlabel(short(labels[0], 60))
         panel.set_ylabel(short(labels[1], 40))
         if len(series) > 1:

@@ -94,7 +94,7 @@ def curation_page(
         "What the pool lacks": lacks(selection),
         "What the videos are": made_up(counted, selection, config.stratify),
         "Some of the chosen videos": samples(pool.rows(chosen), thumbnails),
-        "The pool beside another table": [] if mismatch is None else beside(mismatch),
+        "The pool beside another table": [] if mismatch is None else beside(mismatch, pool),
     }
     title = f"{len(selection.rows):,} videos chosen of {len(pool):,}"
     return Page(

@@ -113,8 +113,13 @@ def samples(chosen: MetricTable, count: int) -> list[Block]:
     return [Gallery(caption=caption, cards=cards)]
 
 
-def beside(mismatch: Mismatch) -> list[Block]:
-    """Return the pool beside another table: distances per column, and the videos outside the other's experience."""
+def beside(mismatch: Mismatch, pool: MetricTable) -> list[Block]:
+    """Return the pool beside another table: distances per column, and the videos outside the other's experience.
+
+    Args:
+        mismatch: of the pool from the other table.
+        pool: with the label ``name``, or without.
+    """
     share = len(mismatch.strangers) / max(1, mismatch.videos)
     text = (
         f"{len(mismatch.strangers):,} of {mismatch.videos:,} videos of the pool ({share:.1%}) lie outside the other"
@@ -153,7 +158,9 @@ def beside(mismatch: Mismatch) -> list[Block]:
         Table(caption="Distance of the pool from the other table, per column", columns=columns, rows=rows),
     ]
     if mismatch.strangers:
-        listed = tuple((each.clip_id, each.reason) for each in mismatch.strangers[:MOST_ROWS])
+        first = mismatch.strangers[:MOST_ROWS]
+        names = _names(pool, [each.clip_id for each in first])
+        listed = tuple((names.get(each.clip_id) or each.clip_id, each.reason) for each in first)
         caption = "Videos outside the other table's experience" + _of(len(listed), len(mismatch.strangers))
         blocks.append(Table(caption=caption, columns=(Column(title="video"), Column(title="why")), rows=listed))
     return blocks
@@ -210,6 +217,13 @@ def _card(chosen: MetricTable, place: int) -> Card:
         return Card(title=title, facts=tuple(facts), image=thumbnail(path))
     except InputError as error:
         return Card(title=title, facts=tuple(facts), missing=error.without_path)
+
+
+def _names(pool: MetricTable, ids: Sequence[str]) -> dict[str, str]:
+    if "name" not in pool.labels:
+        return {}
+    there = np.isin(pool.ids, ids)
+    return dict(zip(pool.ids[there].tolist(), pool.labels["name"][there].tolist(), strict=True))
 
 
 def _known(name: str) -> Metric | None:
