@@ -76,6 +76,15 @@ def w2svqa(
         context.with_resource(_on_cluster(ray))
 
 
+@contextmanager
+def _on_cluster(address: str) -> Iterator[None]:
+    from w2svqa.core.cluster import RayEngine
+    from w2svqa.core.executor import use_engine
+
+    with closing(RayEngine(address)) as engine, use_engine(engine):
+        yield
+
+
 for command in (ingest, curate, distort, label, pair, train, mine, run, score, compare, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))
 app.add_typer(runs, name=_RUNS)

@@ -35,7 +35,7 @@ from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
 from w2svqa.core.random import generator
 from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.checkpoints import fill, find_checkpoint, read_checkpoint
+from w2svqa.teachers.checkpoints import fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.fragments import (
     FragmentGrid,
     Frame,
@@ -164,6 +164,14 @@ class Dover(BaseTeacher):
         network = cls.build()
         fill(network, checkpoint.state, checkpoint.path, ignored=cls.ignored)
         return cls(network.to(device), checkpoint.version(ARITHMETIC), view=view, seed=seed, device=device)
+
+    @classmethod
+    def identify(cls, parameters: StrPath | None, *, view: str = FUSED, seed: int = 0, device: str = "cpu") -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del seed, device  # as good as any
+        _needed(view, cls.name)
+        path = find_checkpoint(parameters, cls.files, cls.name)
+        return fitting_checkpoint(path, cls.build, ignored=cls.ignored).version(ARITHMETIC)
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, 0 to 1; see the class.

@@ -23,17 +23,19 @@ Departures:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from w2svqa.core.errors import ConfigError, StrPath
+from w2svqa.core.errors import StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
 from w2svqa.core.random import generator
-from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.checkpoints import fill, find_checkpoint, read_checkpoint
+from w2svqa.teachers.base import BaseTeacher, at_least_one
+from w2svqa.teachers.checkpoints import fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.fragments import FragmentGrid, Indices, collect, normalised, spread_clips, temporal_fragments
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class FastVqa(BaseTeacher):
         super().__init__(version)
         self._network = network
         self._seed = seed
-        self._clips = _checked(int(self.options["clips"]) if clips is None else clips, self.name)
+        self._clips = self._counted(clips)
         self._device = device
 
     @classmethod
@@ -109,6 +111,14 @@ class FastVqa(BaseTeacher):
         """
         network, version = cls._ready(parameters, cls.build(), device)
         return cls(network, version, seed=seed, clips=clips, device=device)
+
+    @classmethod
+    def identify(
+        cls, parameters: StrPath | None, *, seed: int = 0, clips: int | None = None, device: str = "cpu"
+    ) -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del seed, device  # as good as any
+        return cls._identified(parameters, cls.build, clips)
 
     @staticmethod
     def build() -> FastVqaNetwork:
@@ -162,6 +172,18 @@ class FastVqa(BaseTeacher):
         return 0.5 * (1 + math.tanh((raw - cls.mean) / cls.deviation / 2))  # the logistic function, cannot overflow
 
     @classmethod
+    def _identified(cls, parameters: StrPath | None, build: Callable[[], FastVqaNetwork], clips: int | None) -> str:
+        from w2svqa.teachers.networks.video_swin import IGNORED
+
+        cls._counted(clips)
+        path = find_checkpoint(parameters, cls.files, cls.name)
+        return fitting_checkpoint(path, build, ignored=IGNORED).version(ARITHMETIC)
+
+    @classmethod
+    def _counted(cls, clips: int | None) -> int:
+        return at_least_one(int(cls.options["clips"]) if clips is None else clips, "clips", cls.name)
+
+    @classmethod
     def _ready(cls, parameters: StrPath | None, network: FastVqaNetwork, device: str) -> tuple[FastVqaNetwork, str]:
         from w2svqa.teachers.networks.video_swin import IGNORED
 
@@ -201,6 +223,20 @@ class FastVqaM(FastVqa):
         network, version = cls._ready(parameters, cls.build(adaptive=adaptive), device)
         return cls(network, version, seed=seed, clips=clips, device=device)
 
+    @classmethod
+    def identify(
+        cls,
+        parameters: StrPath | None,
+        *,
+        seed: int = 0,
+        clips: int | None = None,
+        adaptive: bool = True,
+        device: str = "cpu",
+    ) -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del seed, device  # as good as any
+        return cls._identified(parameters, partial(cls.build, adaptive=adaptive), clips)
+
     @staticmethod
     def build(*, adaptive: bool = True) -> FastVqaNetwork:
         """Return the network, not filled; see :meth:`FastVqa.build`."""
@@ -234,9 +270,3 @@ class FasterVqa(FastVqa):
         ]
         indices: Indices = np.stack(numbers).reshape(self._clips, self.length)
         return indices
-
-
-def _checked(clips: int, teacher: str) -> int:
-    if clips < 1:
-        raise ConfigError(f"the teacher {teacher!r} cannot score {clips} clips", remedy="give clips=1 or more")
-    return clips
