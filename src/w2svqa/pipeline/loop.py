@@ -52,7 +52,7 @@ def run(
     *,
     output: StrPath | None = None,
     workers: int = 1,
-    launch: Launch = Launch(),
+    launch: Launch | None = None,
     progress: Progress = lambda stage, done, total, text: None,  # noqa: ARG005 (the names are the interface)
 ) -> Path:
     """Run the whole loop, or what is left of it, and return the folder of the new bundle.
@@ -64,7 +64,7 @@ def run(
         config_path: a YAML file with a :class:`RunConfig`.
         output: folder of the run; ``runs/NAME`` if not given.
         workers: processes for the stages distort, label and score.
-        launch: how training is started; by default in this process.
+        launch: how training is started; ``None`` for in this process.
         progress: called as things get done.
 
     Raises:
@@ -76,6 +76,7 @@ def run(
     """
     for module in ("torch", "accelerate", "pyarrow", "safetensors", "onnxscript", "cv2", "scipy", "imageio_ffmpeg"):
         require(module, extra="train")
+    launch = launch or Launch()
     if launch.processes < 1:
         raise ConfigError(f"{launch.processes} training processes", remedy="ask for 1 or more")
     config = load_config(config_path, RunConfig)
