@@ -59,7 +59,7 @@ def measured_pool(data: Path, cache: Path, *, small: bool) -> tuple[MetricTable,
 def choose_real(table: MetricTable, count: int, *, seed: int) -> list[RealRow]:
     """Choose clips as those of one category are, from all others; and from all clips spread evenly."""
     wished = np.array([each == TARGET_CATEGORY for each in table.label("category")], dtype=np.bool_)
-    rows = [_chosen(f"as {TARGET_CATEGORY}", table.rows(~wished), table.rows(wished), count, seed)]
+    rows = [_chosen(f"as {TARGET_CATEGORY}", table.rows(np.logical_not(wished)), table.rows(wished), count, seed)]
     return [*rows, _chosen("uniform", table, "uniform", count, seed)]
 
 
