@@ -58,7 +58,7 @@ def measured_pool(data: Path, cache: Path, *, small: bool) -> tuple[MetricTable,
 
 def choose_real(table: MetricTable, count: int, *, seed: int) -> list[RealRow]:
     """Choose clips as those of one category are, from all others; and from all clips spread evenly."""
-    wished = np.asarray(table.label("category") == TARGET_CATEGORY, np.bool_)
+    wished = np.isin(table.label("category"), [TARGET_CATEGORY])
     rows = [_chosen(f"as {TARGET_CATEGORY}", table.rows(~wished), table.rows(wished), count, seed)]
     return [*rows, _chosen("uniform", table, "uniform", count, seed)]
 
