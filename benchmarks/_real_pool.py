@@ -64,7 +64,7 @@ def choose_real(table: MetricTable, count: int, *, seed: int) -> list[RealRow]:
 
 
 def _chosen(name: str, pool: MetricTable, target: Target, count: int, seed: int) -> RealRow:
-    pool = pool.rows(np.isfinite(pool.values).all(axis=1))
+    pool = pool.rows(np.flatnonzero(np.isfinite(pool.values).all(axis=1)))
     metrics = make_bins(pool, target, bins=BINS)
     places = [each.places(pool.column(each.name)) for each in metrics]
     selection = select(pool, target, CurateConfig(count=count, bins=BINS, seed=seed))
