@@ -58,13 +58,13 @@ def measured_pool(data: Path, cache: Path, *, small: bool) -> tuple[MetricTable,
 
 def choose_real(table: MetricTable, count: int, *, seed: int) -> list[RealRow]:
     """Choose clips as those of one category are, from all others; and from all clips spread evenly."""
-    wished = np.array([each == TARGET_CATEGORY for each in table.label("category")], dtype=np.bool_)
-    rows = [_chosen(f"as {TARGET_CATEGORY}", table.rows(np.logical_not(wished)), table.rows(wished), count, seed)]
+    wished = np.isin(table.label("category"), [TARGET_CATEGORY])
+    rows = [_chosen(f"as {TARGET_CATEGORY}", table.rows(~wished), table.rows(wished), count, seed)]
     return [*rows, _chosen("uniform", table, "uniform", count, seed)]
 
 
 def _chosen(name: str, pool: MetricTable, target: Target, count: int, seed: int) -> RealRow:
-    pool = pool.rows(np.isfinite(pool.values).all(axis=1))
+    pool = pool.rows(np.flatnonzero(np.isfinite(pool.values).all(axis=1)))
     metrics = make_bins(pool, target, bins=BINS)
     places = [each.places(pool.column(each.name)) for each in metrics]
     selection = select(pool, target, CurateConfig(count=count, bins=BINS, seed=seed))

@@ -93,9 +93,10 @@ def test_from_a_folder_to_labels(run: Run, pool: Path, tmp_path: Path) -> None:
     done = run(*words, "--stratify", "category", "--output", "out")
     assert done.code == 0, done.err
     assert [line.split()[0] for line in done.out.splitlines()] == ["metric", *NAMES]
-    assert "6 clips are measured, 6 of them now" in done.err
+    assert "6 clips are measured; this run looked at 6" in done.err
     assert "sea: " in done.err
     assert "3 of 6 videos are in out/chosen and out/chosen.csv" in done.err
+    assert "<svg" in (tmp_path / "out" / "curation.html").read_text(encoding="utf-8")
     assert len(read_metric_table(pool / "metrics")) == 6
     rows = read_artifact(tmp_path / "out" / "chosen", ChosenRow, kind="chosen").rows
     lines = listed(tmp_path / "out" / "chosen.csv")
@@ -129,13 +130,14 @@ def test_pools_are_compared_and_primaries_picked(run: Run, pools: Path) -> None:
     assert "bits_per_pixel" in done.out
     lines = listed(pools / "out" / "primaries.csv")
     assert [line["primary"] for line in lines] == ["1", "1"]
-    assert "6 clips are measured, 0 of them now" in done.err
+    assert "6 clips are measured; this run looked at 0" in done.err
 
 
 def test_another_pool_is_a_target(run: Run, pools: Path) -> None:
     words = ["curate", "pool", "--count", "2", "--target", "other", "--bins", "3", "--seconds", "1", "--output", "pool"]
-    done = run(*words)
+    done = run(*words, "--no-page")
     assert done.code == 0, done.err
+    assert not (pools / "pool" / "curation.html").exists()
     assert {Path(line["clip"]).name for line in listed(pools / "pool" / "chosen.csv")} == {"0.mp4", "5.mp4"}
 
 
@@ -191,7 +193,7 @@ def test_killed_while_measuring_it_goes_on(run: Run, start: Start, pool: Path) -
     kept = journal.read_bytes().count(b"\n") - 1  # the first line is its head
     done = run(*words)
     assert done.code == 0, done.err
-    assert f"6 clips are measured, {6 - kept} of them now" in done.err
+    assert f"6 clips are measured; this run looked at {6 - kept}" in done.err
     assert not (pool / "chosen").exists()
 
 

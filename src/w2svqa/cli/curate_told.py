@@ -29,7 +29,7 @@ def tell_measured(pool: KnownPool, place: Path) -> None:
         exits.note(f"{len(bad) - _MOST_LINES} more could not be measured")
     parts = len(pool.problems) - len(bad)
     exits.note(
-        f"{len(pool.metrics)} clips are measured, {pool.computed} of them now"
+        f"{len(pool.metrics)} clips are measured; this run looked at {pool.computed}"
         + (f"; {len(bad)} could not be" if bad else "")
         + (f"; {parts} lack a metric or were measured in part" if parts else "")
         + (f": {place / 'problems'} says why" if pool.problems else "")
