@@ -78,7 +78,8 @@ def test_processes_get_their_share_of_the_cores(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.parametrize(
-    ("line", "message"), [("", "is empty"), ("a 'b", "is no line"), ("no-such-program-here -x", "cannot be started")]
+    ("line", "message"),
+    [("", "is empty"), ("a 'b", "cannot be split"), ("no-such-program-here -x", "cannot be started")],
 )
 def test_a_line_that_starts_nothing_is_named(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):

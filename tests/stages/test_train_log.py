@@ -78,12 +78,12 @@ def test_a_torn_last_line_is_no_record(tmp_path: Path) -> None:
 
 
 def test_unknown_trackers_are_named_before_the_first_step(pool: Pool, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="unknown tracker 'tensorbord'.*wandb"):
+    with pytest.raises(ConfigError, match=r"unknown tracker 'tensorbord'.*wandb"):
         pool.train(tmp_path, replace(SHORT, trackers=("tensorbord",)))
     assert not (tmp_path / LOG).exists()
 
 
 def test_a_tracker_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accelerate.tracking.get_available_trackers", list)
-    with pytest.raises(ConfigError, match="'wandb' is not installed.*pip install wandb"):
+    with pytest.raises(ConfigError, match=r"'wandb' is not installed.*pip install wandb"):
         make_trackers(["wandb"], tmp_path, start=0)

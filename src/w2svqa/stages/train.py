@@ -207,9 +207,12 @@ class _Training:
     def _prepare(self, model: CompactModel) -> None:
         if self.processes.count > 1:
             with_global_norms(model)
+        if self.processes.sharding:  # which cuts weights into flat pieces
+            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in its stubs
         step = StudentStep(model, self.processes)
         module, optimiser = self.processes.prepare(step, self._optimiser(step), clip_norm=self._config.clip_norm)
-        self._module, self._model, self._steps = module.train(), model, optimiser
+        self._module, self._model, self._steps = module, model, optimiser
+        self._module.train()  # DeepSpeed's returns nothing
         self._average = None if self._config.ema is None else WeightAverage(model, self._config.ema)
         if self._saved:
             self.processes.load_state(module, optimiser, self._saved, self._folder)

@@ -52,7 +52,7 @@ class Processes:
         from accelerate.state import AcceleratorState
 
         has_gpu = torch.cuda.is_available() or torch.xpu.is_available()
-        on_cpu = not has_gpu or os.environ.get("ACCELERATE_USE_CPU") == "true"
+        on_cpu = not has_gpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
         self.sharding = next((name for key, name in _SHARDING.items() if os.environ.get(key) == "true"), "")
         _check(precision, self.sharding, on_cpu=on_cpu)
         self._precision: Precision = precision
