@@ -43,7 +43,7 @@ class NextPairsConfig:
     """Which pairs a stage adds.
 
     Attributes:
-        gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips, or of the clips where these are more.
+        gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips, or of the clips if these are more.
             The paper: 85 k of 250 k pairs.
         misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, as many from each
             family of simulators. The paper: 15 k of 250 k.
