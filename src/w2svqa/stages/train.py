@@ -234,7 +234,7 @@ class _Training:
         if not math.isfinite(loss.value):
             _stop("loss", loss.value, step, batches)
         self._steps.zero_grad(set_to_none=True)
-        length = self.processes.backward(loss.total, list(self._module.parameters()), config.clip_norm)
+        length = self.processes.backward(loss.total, self._module, config.clip_norm)
         if length is not None and not math.isfinite(length):
             _stop("gradient's length", length, step, batches)
         self._steps.step()
