@@ -82,7 +82,7 @@ def test_the_card_tells_where_the_student_comes_from_but_not_from_which_machine(
 def test_a_second_run_does_nothing_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(finished.output)
     forbid(monkeypatch, pipeline, "ingest", "distort_clip", "make_pairs", "export")
-    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, train, "step_loss")
     stages: list[str] = []
     assert finished.run(lambda stage, *_: stages.append(stage)) == finished.output / "bundle"
     assert files(finished.output) == before
@@ -94,7 +94,7 @@ def test_a_second_run_does_nothing_again(finished: Workplace, monkeypatch: pytes
 def test_a_damaged_bundle_is_exported_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
     path = finished.output / "bundle" / damage
     content = path.read_bytes()
-    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, train, "step_loss")
     forbid(monkeypatch, pipeline, "distort_clip")
     exported: list[Path] = []
     monkeypatch.setattr(pipeline, "export", lambda *arguments, **_: exported.append(arguments[4]))

@@ -26,7 +26,7 @@ DROPPING = ModelConfig(widths=(4, 4, 8, 8), token=8, hidden=8, dropout=0.25)
 TERMS = ("loss", "label", "confidence", "diagnosis", "lambda", "accuracy")
 # at higher rates two runs of one process drift apart as well if their first weights differ by 1e-7 (docs/training.md)
 FIFTY = TrainConfig(
-    **PLAIN | {"model": DROPPING, "log_steps": 1}, batch=GROUPS, steps=STEPS, checkpoint_steps=25, learning_rate=2e-5
+    **PLAIN | {"model": DROPPING, "log_steps": 1}, batch=GROUPS, steps=STEPS, checkpoint_steps=25, learning_rate=1e-5
 )
 
 
