@@ -109,7 +109,7 @@ def test_a_second_run_makes_nothing_again(finished: Workplace, monkeypatch: pyte
     forbid(monkeypatch, shared, "distort_clip", "label_clip")
     forbid(monkeypatch, pairs, "make_pairs", "mine_pairs", "encode_clip")
     forbid(monkeypatch, student, "export")
-    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, train, "step_loss")
     assert finished.run() == finished.output / "bundle"
 
 

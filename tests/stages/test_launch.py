@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shlex
 import signal
 import subprocess
@@ -10,10 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import launched
 import pytest
+from train_pool import KilledError, Pool, stop_at
 
 from w2svqa.core.errors import ConfigError, W2SVQAError
 from w2svqa.stages.launch import LEASH, launch_training, process_index
+from w2svqa.stages.train import log_records
 
 SOURCE = Path(__file__).parents[2] / "src"
 DEADLINE = 30.0
@@ -160,3 +164,41 @@ def test_the_index_of_a_process_is_the_launchers(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("RANK", "3")
     assert process_index() == 3
     assert LEASH not in os.environ
+
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
+    return Pool(tmp_path_factory.mktemp("views"), texture=True)
+
+
+def launch_pool(folder: Path, pool: Pool, stage: int) -> Told:
+    told: Told = []
+    (folder / "pool.pickle").write_bytes(pickle.dumps(pool))
+    line = shlex.join([*TORCHRUN, launched.__file__])
+    launch_training(folder, stage, processes=2, launcher=line, progress=lambda *what: told.append(what))
+    return told
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(SOURCE), str(Path(__file__).parent)]))
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_was_killed(pool: Pool, tmp_path: Path) -> None:
+    pool.train(tmp_path / "whole", launched.CONFIG)
+    with pytest.raises(KilledError):
+        pool.train(tmp_path / "train", launched.CONFIG, stop_at(2))
+    assert [step for step, _, _ in launch_pool(tmp_path, pool, 1)] == [3, 4]  # of the main process alone
+    ours, theirs = (list(log_records(tmp_path / name)) for name in ("train", "whole"))
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(other, abs=1e-4, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_the_crash_of_one_process_ends_all(pool: Pool, tmp_path: Path) -> None:
+    with pytest.raises(W2SVQAError, match="ended with code 1"):
+        launch_pool(tmp_path, pool, 2)

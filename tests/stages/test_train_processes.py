@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from accelerate.state import DistributedType, PartialState
 from train_pool import KINDS, PLAIN, Pool
 from train_workers import run_processes, train_together
 
 from w2svqa.core.errors import ConfigError, W2SVQAError
-from w2svqa.stages import train_step
+from w2svqa.stages import train_processes, train_step
 from w2svqa.stages.batches import BatchConfig, Batches
-from w2svqa.stages.train import ModelConfig, TrainConfig, log_records
+from w2svqa.stages.train import CHECKPOINT, ModelConfig, TrainConfig, log_records
 from w2svqa.stages.train_processes import Precision, Processes
 
 GROUPS = BatchConfig(severity_groups=2, same_groups=1, cross_groups=2, details=1)
@@ -23,7 +26,7 @@ DROPPING = ModelConfig(widths=(4, 4, 8, 8), token=8, hidden=8, dropout=0.25)
 TERMS = ("loss", "label", "confidence", "diagnosis", "lambda", "accuracy")
 # at higher rates two runs of one process drift apart as well if their first weights differ by 1e-7 (docs/training.md)
 FIFTY = TrainConfig(
-    **PLAIN | {"model": DROPPING, "log_steps": 1}, batch=GROUPS, steps=STEPS, checkpoint_steps=25, learning_rate=2e-5
+    **PLAIN | {"model": DROPPING, "log_steps": 1}, batch=GROUPS, steps=STEPS, checkpoint_steps=25, learning_rate=1e-5
 )
 
 
@@ -135,3 +138,25 @@ def test_what_cannot_be_had_is_refused_with_a_remedy(
     with pytest.raises(ConfigError, match=message) as caught:
         Processes(precision)
     assert caught.value.remedy
+
+
+def train_sharded(pool: Pool, folder: Path) -> dict[str, Any]:
+    """Train by FSDP on CPUs, which Accelerate offers on GPUs only: told that there are GPUs, but to compute on CPUs."""
+    os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "NO_WRAP"}
+    os.environ |= {"FSDP_RESHARD_AFTER_FORWARD": "true", "FSDP_STATE_DICT_TYPE": "FULL_STATE_DICT"}
+    os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    PartialState._prepare_backend = lambda *_, **__: ("gloo", DistributedType.MULTI_GPU)
+    train_processes._check = lambda *_, **__: None  # it would refuse
+    torch.cuda.is_available = lambda: True  # so that no CPU is asked for
+    return train_together(pool, folder, replace(FIFTY, steps=4, checkpoint_steps=2))
+
+
+@pytest.mark.slow
+def test_shared_out_weights_have_the_losses_of_one_process(pool: Pool, tmp_path: Path) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    pool.train(alone, replace(FIFTY, steps=4, checkpoint_steps=2))
+    first, second = (each["weights"] for each in run_processes(2, train_sharded, pool, together))
+    assert np.abs(curve(together, "loss") - curve(alone, "loss")).max() < 1e-4
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    ours, theirs = (torch.load(folder / CHECKPOINT, weights_only=True)["model"] for folder in (together, alone))
+    assert ours.keys() == theirs.keys()

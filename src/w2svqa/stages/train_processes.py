@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -105,14 +105,15 @@ class Processes:
         prepared: tuple[nn.Module, torch.optim.Optimizer] = self.accelerator.prepare(module, optimiser)
         return prepared
 
-    def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter], clip_norm: float) -> float | None:
+    def backward(self, loss: Tensor, module: nn.Module, clip_norm: float) -> float | None:
         """Compute the gradients of the sum of all processes' losses, clip them and return their length before.
 
         ``None`` where DeepSpeed does not tell, and where float16 gradients overflowed, which skips the step.
         """
         # gradients are averaged over processes, while the loss is a sum over them
         self.accelerator.backward(loss * self.count)
-        length = self.accelerator.clip_grad_norm_(parameters, clip_norm)
+        # listed only now: between the passes FSDP has whole weights in the place of its shares
+        length = self.accelerator.clip_grad_norm_(list(module.parameters()), clip_norm)
         if length is None or (self._precision == "fp16" and not bool(torch.isfinite(torch.as_tensor(length)))):
             return None
         return float(length)
