@@ -208,10 +208,10 @@ def test_reading_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: p
         read_pool(items, hashes, progress=interrupt)
     read_files: list[str] = []
 
-    def recorded(path: Path) -> str:
+    def digest(path: str) -> str:
         read_files.append(Path(path).name)
         return sha256_file(path)
 
-    monkeypatch.setattr(pool_videos, "sha256_file", recorded)
+    monkeypatch.setattr(pool_videos, "sha256_file", digest)
     assert len(read(tmp_path).videos) == 3
     assert read_files == ["c.mp4"]

@@ -34,9 +34,8 @@ class BaseTeacher(ABC):
         needs_all_files: it needs each of them; else they are names for one.
         modules: what it imports beyond the package itself, as (module, extra that brings it).
         uses_device: its ``load`` takes ``device``, such as ``"cpu"`` or ``"cuda:0"``.
-        batch: how many pictures go through its network together, unless the option ``batch`` says otherwise: more keep
-            a GPU busy and need more memory. 1 for those without that option, which take one picture, or one clip, after
-            the other.
+        batch: how many pictures, or clips, of a video go through its network together, unless the option ``batch`` says
+            otherwise: more are quicker and need more memory. 1 for those without that option: one after the other.
         options: the keywords that its ``load`` takes besides, each with its default. Options that are not at their
             default are a part of a score's key, unless they are :data:`SPEED_OPTIONS`.
     """

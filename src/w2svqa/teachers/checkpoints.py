@@ -87,7 +87,7 @@ def read_checkpoint(path: StrPath, *, mapped: bool = False) -> Checkpoint:
 
     Args:
         path: the file.
-        mapped: see :func:`read_tensors`.
+        mapped: leave the values on disk until they are needed, where the file's kind allows it.
 
     Raises:
         MissingInputError: the file cannot be read.
@@ -99,7 +99,7 @@ def read_checkpoint(path: StrPath, *, mapped: bool = False) -> Checkpoint:
         digest = sha256_file(place)
     except OSError as error:
         raise MissingInputError(f"cannot be read: {error.strerror}", path=place, remedy="check the path") from None
-    state = read_tensors(place, mapped=mapped)
+    state = read_tensors(place, mapped=mapped and zipfile.is_zipfile(place))
     if state and all(key.startswith(_DATA_PARALLEL) for key in state):
         state = {key.removeprefix(_DATA_PARALLEL): value for key, value in state.items()}
     return Checkpoint(path=place, sha256=digest, state=state)
@@ -110,8 +110,7 @@ def read_tensors(path: Path, *, mapped: bool = False) -> dict[str, Tensor]:
 
     Args:
         path: the file.
-        mapped: leave the values on disk until they are needed; PyTorch files from before version 1.6 are read all the
-            same.
+        mapped: leave the values on disk until they are needed; PyTorch files from before version 1.6 cannot be mapped.
 
     Raises:
         InputError: the file is damaged, holds code, or holds no tensors.
@@ -241,9 +240,7 @@ def _content(path: Path, mapped: bool) -> object:
         return _safetensors(path)
     try:
         with torch.serialization.safe_globals(_numpy_scalars()):
-            content: object = torch.load(
-                path, map_location="cpu", weights_only=True, mmap=mapped and zipfile.is_zipfile(path)
-            )
+            content: object = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError:
         raise InputError(
             "holds more than tensors: loading it could run code, so it is refused",

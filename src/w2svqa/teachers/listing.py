@@ -24,7 +24,7 @@ class TeacherFacts:
         needs_parameters: it has to be given trained parameters.
         files: usual names of their files, the one of the official release first.
         uses_device: it computes on a device, such as ``"cuda:0"``.
-        batch: how many pictures go through its network together, unless its option ``batch`` says otherwise.
+        batch: how many pictures, or clips, go through its network together, unless its option ``batch`` says otherwise.
         options: what it can be told, with the defaults.
         runs: it can run now, given its parameters where they were not looked for.
         problem: why it cannot, or cannot yet; ``None`` if nothing is missing.
