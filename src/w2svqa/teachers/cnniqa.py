@@ -172,10 +172,8 @@ def _read_network(content: bytes, path: StrPath) -> Network:
     if not isinstance(state, Mapping):
         raise damaged(path, "holds no state dict")
     if set(state) != set(_SHAPES):
-        wrong = {
-            "missing": [key for key in _SHAPES if key not in state],
-            "not known": sorted(set(state) - set(_SHAPES)),
-        }
+        others = sorted(set(state) - set(_SHAPES), key=str)
+        wrong = {"missing": [key for key in _SHAPES if key not in state], "not known": others}
         listed = (f"{len(keys)} keys {what}: {', '.join(map(str, keys))}" for what, keys in wrong.items() if keys)
         raise damaged(path, f"is no checkpoint of this network: {'; '.join(listed)}")
     arrays = {}
