@@ -132,7 +132,7 @@ class FileHashes:
         Args:
             paths: files.
             workers: processes.
-            progress: called as ``progress(done, total, path)`` after each of the different paths.
+            progress: called as ``progress(done, total, name)`` after each file that has to be read.
 
         Raises:
             StoreError: the journal cannot be written.
@@ -144,7 +144,7 @@ class FileHashes:
         for done, outcome in enumerate(outcomes, start=len(wanted) - len(missing) + 1):
             if outcome.value is not None:
                 self._keep(outcome.value)
-            progress(done, len(wanted), missing[outcome.index])
+            progress(done, len(wanted), Path(missing[outcome.index]).name)
 
     def _answers(self, path: str) -> bool:
         """Return whether nothing is to be read: the hash is known, or the file is not there."""
@@ -181,7 +181,7 @@ def read_pool(
         hashes: what is known of files.
         manifest: what else is known of them.
         workers: processes that read files.
-        progress: called as ``progress(done, total, path)`` after each file that has to be read, references too.
+        progress: called as ``progress(done, total, name)`` after each file that has to be read, references too.
 
     Raises:
         ConfigError: the manifest cannot be used, or there is no worker.
