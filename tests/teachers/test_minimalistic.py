@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError
-from w2svqa.teachers import minimalistic, minimalistic_pictures
+from w2svqa.teachers import minimalistic
+from w2svqa.teachers import minimalistic_pictures as pictures
 from w2svqa.teachers.minimalistic import MOTION_FILE, MinimalisticIx, MinimalisticVii
 from w2svqa.teachers.minimalistic_pictures import key_picture, motion_clip, motion_picture, seconds_of, shrunk_size
 from w2svqa.teachers.networks import minimalistic as networks
@@ -316,5 +317,5 @@ def test_listing_needs_no_torch() -> None:
 
 
 def test_the_sizes_are_those_of_the_motion_network() -> None:
-    assert (minimalistic_pictures.CLIP, minimalistic_pictures.MOTION_SIDE) == (slowfast.CLIP, slowfast.SIDE)
+    assert (pictures.CLIP, pictures.MOTION_SIDE) == (slowfast.CLIP, slowfast.SIDE)
     assert minimalistic.MOTION_FEATURES == slowfast.FAST_FEATURES

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from q_align_folder import configuration, goldens, weights, write_folder, write_shards
+from q_align_folder import Hub, configuration, goldens, weights, write_folder, write_shards
 
 from w2svqa.core import extras
 from w2svqa.core.errors import ConfigError, InputError, MissingExtraError, MissingInputError
@@ -359,24 +359,6 @@ def test_what_a_configuration_leaves_out_is_as_in_the_reference(tmp_path: Path) 
     shape = read_shape(tmp_path / "config.json")
     assert (shape.language.num_hidden_layers, shape.language.rms_norm_eps) == (32, 1e-5)
     assert (shape.vision.tokens, shape.abstractor.num_learnable_queries) == (1025, 64)
-
-
-class Hub:
-    """Stands for huggingface_hub: gives files of a folder, and keeps what was asked for."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self._folder, self._cache = folder, cache
-        self.given: list[str] = []
-
-    def snapshot_download(self, repository: str, *, allow_patterns: list[str]) -> str:
-        if repository != "q-future/one-align":
-            raise OSError("no such repository")
-        self._cache.mkdir(exist_ok=True)
-        for pattern in allow_patterns:
-            for path in self._folder.glob(pattern):
-                (self._cache / path.name).write_bytes(path.read_bytes())
-                self.given.append(path.name)
-        return str(self._cache)
 
 
 @pytest.fixture

@@ -34,15 +34,8 @@ from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
 from w2svqa.teachers.base import BaseTeacher, at_least_one
 from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, fitting_checkpoint, read_checkpoint
-from w2svqa.teachers.frames import in_batches
-from w2svqa.teachers.minimalistic_pictures import (
-    Frame,
-    Second,
-    key_picture,
-    motion_clip,
-    motion_picture,
-    seconds_of,
-)
+from w2svqa.teachers.frames import Frame, in_batches
+from w2svqa.teachers.minimalistic_pictures import Second, key_picture, motion_clip, motion_picture, seconds_of
 from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 if TYPE_CHECKING:

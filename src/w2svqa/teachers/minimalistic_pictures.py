@@ -1,6 +1,6 @@
-"""What the MinimalisticVQA models look at: which frames of a video, and these as their networks take them.
+"""What the networks of MinimalisticVQA see of a video: which frames, and how they are prepared.
 
-Source: the module :mod:`w2svqa.teachers.minimalistic` says whose arithmetic this is, and where it departs.
+Source and departures: see :mod:`w2svqa.teachers.minimalistic`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ MOTION_SIDE = 224
 """Height and width of a frame as the motion network sees it, in pixels."""
 DEFAULT_RATE = 25.0
 """Frames per second where a file does not say."""
+
 # ImageNet's means and deviations of red, green and blue, of pixels 0-1.
 _MEAN = (0.485, 0.456, 0.406)
 _DEVIATION = (0.229, 0.224, 0.225)

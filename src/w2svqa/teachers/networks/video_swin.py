@@ -26,7 +26,7 @@ from w2svqa.teachers.networks.swin_windows import Layout, Size, layout_of, merge
 IGNORED = r".*\.relative_position_index"
 """Keys of checkpoints that are not needed, for :func:`w2svqa.teachers.checkpoints.fill`."""
 
-# Position biases of so many numbers at a time (8 MiB): larger groups of windows leave the cache and are slower.
+# Position biases of so many numbers at a time (8 MiB), which bounds memory: 1 to 32 MiB are equally fast within 5 %.
 _BIASES_AT_ONCE = 1 << 21
 
 
