@@ -103,7 +103,7 @@ BENCHMARKS: Final = (
         page="https://github.com/stootaghaj/CGVDS",
         citation='S. Zadtootaghaj et al., "Quality estimation models for gaming video streaming services using perceptual'
         ' video quality dimensions", ACM MMSys 2020',
-        content=r"^(.+?)_30",
+        content=r"^(.+?)(?:_\d)?_30",
         distortion=r"_(\d+x\d+_\d+)_\d+_",
     ),
     Benchmark(

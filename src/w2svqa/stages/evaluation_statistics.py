@@ -44,6 +44,8 @@ MEASURES: Final[tuple[Measure, ...]] = ("srcc", "krcc", "plcc", "rmse", "plcc5",
 LEAST_VIDEOS: Final = 3
 """Below which two numbers always correlate by -1 or 1, or not at all."""
 
+_FORMS: Final[Mapping[Measure, Form]] = {"plcc": "four", "rmse": "four", "plcc5": "five", "rmse5": "five"}
+
 LOWER_IS_BETTER: Final = frozenset({"rmse", "rmse5"})
 
 
@@ -112,15 +114,21 @@ class Agreement:
 
 
 def measure_agreement(
-    scores: ArrayLike, ratings: ArrayLike, contents: Sequence[str], drawing: Drawing | None = None
+    scores: ArrayLike,
+    ratings: ArrayLike,
+    contents: Sequence[str],
+    drawing: Drawing | None = None,
+    *,
+    measures: Sequence[Measure] = MEASURES,
 ) -> Agreement:
-    """Return every measure of a model.
+    """Return the measures of a model.
 
     Args:
         scores: higher is better; NaN or infinite where there is none, ``(N,)``.
         ratings: higher is better; NaN where there is none.
         contents: what each video shows; its own name where nothing else is known.
         drawing: of the intervals.
+        measures: which; curves are fitted for these alone.
 
     Raises:
         ValueError: the lengths differ.
@@ -136,20 +144,15 @@ def measure_agreement(
         raise ValueError(f"{said.shape} scores, {rated.shape} ratings and {len(contents)} contents")
     known = np.flatnonzero(np.isfinite(said) & np.isfinite(rated))
     one, other = said[known], rated[known]
-    counts, places = content_draws(contents, (drawing or Drawing()).resamples, *_draw_key(drawing))
+    drawing = drawing or Drawing()
+    counts, places = content_draws(contents, drawing.resamples, drawing.seed, drawing.label)
     work = _Work(one, other, counts, places[known])
     problem = _problem(one, other)
-    curves: dict[Form, Curve] = {}
-    if not problem:
-        curves = {form: found for form in LEAST if (found := fit_curve(one, other, form)) is not None}
-    figures = {measure: Estimate(value=np.nan, problem=problem) if problem else work.of(measure, curves) for measure in MEASURES}
+    forms = {_FORMS[measure] for measure in measures if measure in _FORMS and not problem}
+    curves = {form: found for form in sorted(forms) if (found := fit_curve(one, other, form)) is not None}
+    figures = {each: Estimate(value=np.nan, problem=problem) if problem else work.of(each, curves) for each in measures}
     shown = len({contents[place] for place in known.tolist()})
     return Agreement(known=known, contents=shown, figures=figures, curves=curves, notes=tuple(_notes(figures, curves)))
-
-
-def _draw_key(drawing: Drawing | None) -> tuple[int, str]:
-    drawing = drawing or Drawing()
-    return drawing.seed, drawing.label
 
 
 def _problem(scores: Floats, ratings: Floats) -> str:
@@ -179,7 +182,7 @@ class _Work:
             return _estimate(float(stats.kendalltau(self._scores, self._ratings).statistic), draws)
         if measure == "plcc_raw":
             return self._pearson(self._scores, sign=1)
-        form: Form = "five" if measure.endswith("5") else "four"
+        form = _FORMS[measure]
         if form not in curves:
             return Estimate(value=np.nan, problem=f"a fit takes {LEAST[form]} videos, there are {len(self._scores)}")
         fitted = curves[form](self._scores)
@@ -214,9 +217,9 @@ def _estimate(value: float, draws: Floats) -> Estimate:
 
 
 def _notes(figures: Mapping[Measure, Estimate], curves: Mapping[Form, Curve]) -> list[str]:
-    srcc = figures["srcc"]
+    srcc = figures.get("srcc")
     notes = []
-    if srcc.high < 0:
+    if srcc is not None and srcc.high < 0:
         notes.append(
             f"scores fall where ratings rise (SRCC {srcc.value:.3f} [{srcc.low:.3f}, {srcc.high:.3f}]): scores or"
             " ratings may be of the other direction; nothing was turned round"

@@ -136,7 +136,9 @@ class _Problem:
 def _search(problem: _Problem) -> tuple[Floats, bool]:
     """Return the best place of all starts, and whether a search ended there as it should."""
     optimize = require("scipy.optimize", extra="train")
-    starts = sorted((np.array([centre, np.log(width)]) for centre, width in product(_CENTRES, _WIDTHS)), key=problem.cost)
+    starts = sorted(
+        (np.array([centre, np.log(width)]) for centre, width in product(_CENTRES, _WIDTHS)), key=problem.cost
+    )
     bounds = ([-_FARTHEST, np.log(_NARROWEST)], [_FARTHEST, np.log(_WIDEST)])
     found = [
         optimize.least_squares(problem.residuals, start, bounds=bounds, xtol=1e-10, ftol=1e-12, gtol=1e-10)
