@@ -101,8 +101,8 @@ BENCHMARKS: Final = (
         split="357 of 360, those of the authors' list",
         scale="1.7 to 6.1 in the authors' list",
         page="https://github.com/stootaghaj/CGVDS",
-        citation='S. Zadtootaghaj et al., "Quality estimation models for gaming video streaming services using perceptual'
-        ' video quality dimensions", ACM MMSys 2020',
+        citation='S. Zadtootaghaj et al., "Quality estimation models for gaming video streaming services using'
+        ' perceptual video quality dimensions", ACM MMSys 2020',
         content=r"^(.+?)(?:_\d)?_30",
         distortion=r"_(\d+x\d+_\d+)_\d+_",
     ),
@@ -145,6 +145,7 @@ BENCHMARKS: Final = (
         split="2926 of 4200: the training part of the challenge, as in the authors' list",
         scale="1 to 5",
         page="https://lixinustc.github.io/projects/KVQ/",
-        citation='Y. Lu et al., "KVQ: Kwai video quality assessment for short-form videos", CVPR 2024; arXiv 2402.07220',
+        citation='Y. Lu et al., "KVQ: Kwai video quality assessment for short-form videos", CVPR 2024;'
+        " arXiv 2402.07220",
     ),
 )
