@@ -30,7 +30,7 @@ def models_of(
     from w2svqa.stages.student_teacher import PREFIX
 
     names = [name if name.startswith(PREFIX) else f"{PREFIX}{name}" for name in students]
-    scored = [score_table(text, lower) for text in tables]
+    scored = score_tables(tables, lower)
     asked = [*names, *teachers]
     models: list[Model] = [*(pool_teachers(asked, parameters, options) if asked else ()), *scored]
     if not models:
@@ -41,23 +41,29 @@ def models_of(
     return models
 
 
-def score_table(text: str, lower: Sequence[str] = ()) -> ScoreTable:
-    """Return the table of scores that an option names.
+def score_tables(texts: Sequence[str], lower: Sequence[str] = ()) -> list[ScoreTable]:
+    """Return the models that options ``[NAME=]FILE[::COLUMN]`` name; files of one name are one model's.
 
     Example:
-        >>> table = score_table("mine=a/b.csv::dover_fused")
-        >>> table.name, table.path, table.score_column
-        ('mine', 'a/b.csv', 'dover_fused')
-        >>> score_table("a/b.csv").name
+        >>> [table] = score_tables(["mine=a/b.csv::fused", "mine=c.csv::fused"])
+        >>> table.name, table.paths, table.score_column
+        ('mine', ('a/b.csv', 'c.csv'), 'fused')
+        >>> score_tables(["a/b.csv"])[0].name
         'b'
     """
     from w2svqa.stages.evaluation_models import ScoreTable
 
-    rest, _, column = text.partition("::")
-    name, equals, path = rest.partition("=")
-    if not equals or Path(rest).exists():
-        name, path = column or Path(rest).stem, rest
-    return ScoreTable(name=name, path=path, score_column=column, higher_is_better=name not in lower)
+    found: dict[tuple[str, str], list[str]] = {}
+    for text in texts:
+        rest, _, column = text.partition("::")
+        name, equals, path = rest.partition("=")
+        if not equals or Path(rest).exists():
+            name, path = column or Path(rest).stem, rest
+        found.setdefault((name, column), []).append(path)
+    return [
+        ScoreTable(name=name, paths=tuple(paths), score_column=column, higher_is_better=name not in lower)
+        for (name, column), paths in found.items()
+    ]
 
 
 def sets_of(

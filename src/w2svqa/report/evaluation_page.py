@@ -109,7 +109,7 @@ def _summary(evaluation: Evaluation) -> tuple[Block, ...]:
             paragraphs=(
                 "SRCC, KRCC: rank correlations. PLCC, RMSE: after the logistic fit of four parameters; RMSE in units of"
                 " the ratings. 95 % intervals: bootstrap over contents; the curve is fitted once. The best value of a"
-                " benchmark is bold, the second underlined.",
+                " benchmark is bold, the second underlined, among models with about as many videos.",
             )
         ),
         *(figures_table(each, evaluation.figures) for each in evaluation.sets),

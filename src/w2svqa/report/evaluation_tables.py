@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 SHOWN: Final = {"srcc": "SRCC", "krcc": "KRCC", "plcc": "PLCC", "rmse": "RMSE"}
 """Measures of a table of figures, and their headings; all others are in the stored table."""
 
+ENOUGH: Final = 0.95
+"""Share of videos that a figure must be of to be called best: others are of other videos."""
+
 SIGNIFICANT: Final = 0.05
 
 DIFFERENCE_COLUMNS: Final = (
@@ -86,8 +89,10 @@ def figures_table(each: Evaluated, figures: Iterable[AgreementRow]) -> Table:
         told = "; ".join(dict.fromkeys(row.message for row in rows_of.values() if row.message))
         texts = (row_text(rows_of[measure]) for measure in SHOWN)
         rows.append((model, *texts, any_row.n, any_row.expected, told))
+    most = max((row["srcc"].n for row in found.values()), default=0)
     for place, measure in enumerate(SHOWN, start=1):
-        for number, mark in enumerate(best_of((row[measure].value for row in found.values()), measure)):
+        values = (row[measure].value if row[measure].n >= ENOUGH * most else None for row in found.values())
+        for number, mark in enumerate(best_of(values, measure)):
             if mark is not None:
                 marks[number, place] = mark
     contents = max((row["srcc"].contents for row in found.values()), default=0)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from w2svqa.core.errors import InputError, StrPath
 from w2svqa.core.store import package_versions
-from w2svqa.report.page import Card, Column, Gallery, Page, Provenance, Section, Table, Text, write_page
+from w2svqa.report.page import Block, Card, Column, Gallery, Page, Provenance, Section, Table, Text, write_page
 from w2svqa.report.pictures import playable, thumbnail
 from w2svqa.stages.evaluation_gmad import Competition, Contender, Duel
 
@@ -24,7 +24,7 @@ def write_gmad_page(
     seconds: int = SECONDS,
     progress: Callable[[str, int, int, str], None] = lambda stage, done, total, text: None,  # noqa: ARG005
 ) -> None:
-    """Write the page as one HTML file with its clips in it, some hundred kB each.
+    """Write the page as one HTML file with its clips in it, about 1 MB each.
 
     Args:
         path: the file.
@@ -53,11 +53,14 @@ def gmad_page(
         duels = [duel for duel in competition.duels if duel.attacked == attacked]
         if not duels:
             continue
-        blocks = []
+        blocks: list[Block] = []
+        if not any(video.path for duel in duels for video in (duel.better, duel.worse)):
+            blocks.append(_listed(duels, competition.models))
+            duels = []
         for duel in duels:
             cards = tuple(_card(video, competition.models, seconds) for video in (duel.better, duel.worse))
             blocks.append(Gallery(cards=cards, caption=_caption(duel), paired=True))
-            progress("clips", competition.duels.index(duel) + 1, total, "")
+            progress("clips", competition.duels.index(duel) + 1, total, duel.better.video)
         sections.append(Section(title=f"{holder} sees no difference, {attacked} does", blocks=tuple(blocks)))
     return Page(
         title=f"{first} against {second}",
@@ -98,6 +101,27 @@ def _results(competition: Competition) -> Section:
     return Section(
         title="Who is right", blocks=(Table(caption="By the ratings.", columns=columns, rows=tuple(rows)), text)
     )
+
+
+def _listed(duels: Sequence[Duel], models: tuple[str, str]) -> Table:
+    """The pairs as rows, where there are no videos to show."""
+    names = [f"{model} {side}" for side in ("left", "right") for model in models]
+    columns = (
+        Column(title="left"),
+        Column(title="right"),
+        *(Column(title=name, form=".4g") for name in (*names, "people left", "people right")),
+        Column(title="gap", form=".2f"),
+    )
+    rows = tuple(
+        (
+            *(video.video for video in (duel.better, duel.worse)),
+            *(score for video in (duel.better, duel.worse) for score in video.scores),
+            *(video.rating for video in (duel.better, duel.worse)),
+            duel.gap,
+        )
+        for duel in duels
+    )
+    return Table(caption="The scores came without videos.", columns=columns, rows=rows)
 
 
 def _caption(duel: Duel) -> str:

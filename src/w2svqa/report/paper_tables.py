@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from w2svqa.core.evaluation_rows import AgreementRow
+from w2svqa.report.evaluation_tables import ENOUGH
 from w2svqa.report.page import Column, Mark, Table, render_block
 from w2svqa.report.published import Published, published
 from w2svqa.stages.benchmark_table import BENCHMARKS
@@ -29,11 +30,14 @@ class Line:
         name: of the method.
         ours: measured here, not published.
         values: by set and measure; what is missing has no key.
+        partial: sets that too few of the videos were scored of for a mark, see
+            :data:`w2svqa.report.evaluation_tables.ENOUGH`.
     """
 
     name: str
     ours: bool
     values: Mapping[tuple[str, str], float]
+    partial: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,9 @@ class ResultTable:
         found: dict[tuple[int, int], Mark] = {}
         for place, column in enumerate(self.columns):
             values = {
-                row: round(line.values[column], 3) for row, line in enumerate(self.lines) if column in line.values
+                row: round(line.values[column], 3)
+                for row, line in enumerate(self.lines)
+                if column in line.values and column[0] not in line.partial
             }
             ranked = sorted(set(values.values()), reverse=True)
             if len(values) < 2:
@@ -149,6 +155,11 @@ def _our_lines(
                 for row in mine
                 if row.model == model and row.value is not None
             },
+            partial=frozenset(
+                titles.get(row.benchmark, row.benchmark)
+                for row in mine
+                if row.model == model and row.n < ENOUGH * row.expected
+            ),
         )
         for model in dict.fromkeys(row.model for row in mine)
     ]

@@ -227,7 +227,7 @@ def _of_table(sets: Sequence[RatedSet], table: ScoreTable) -> dict[int, ModelSco
     if not found:
         names = f"{sets[0].ratings.benchmark.shown}, such as {sets[0].ratings.names[0]}"
         raise InputError(
-            f"scores no video of {names}", path=table.path, remedy="check its column of names: --name-column"
+            f"scores no video of {names}", path=table.paths[0], remedy="check the names of the videos in it"
         )
     return found
 
@@ -256,6 +256,13 @@ def _gathered(found: Sequence[Evaluated], config: EvaluateConfig) -> Evaluation:
             rows += facet_rows(ratings, scores, Drawing(resamples=config.resamples, seed=config.seed))
             notes += [f"{each.benchmark.shown}, {scores.model}: {note}" for note in (*scores.notes, *agreement.notes)]
             inputs[f"scores of {scores.model}"] = scores.version
+    models = dict.fromkeys(scores.model for each in found for scores in each.scores)
+    notes += [
+        f"{each.benchmark.shown}: {model} has no score of its videos"
+        for each in found
+        for model in models
+        if model not in each.agreements
+    ]
     parts = {each.benchmark: (each.rated.ratings, each.agreements) for each in found}
     rows += overall_rows(parts)
     return Evaluation(sets=tuple(found), figures=tuple(rows), notes=tuple(notes), inputs=inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -36,14 +36,14 @@ class ScoreTable:
 
     Attributes:
         name: of the model.
-        path: of the table: CSV, Parquet or JSON.
+        paths: of its tables: CSV, Parquet or JSON; a benchmark is given the one that fits most of its videos.
         name_column: which column names the videos; found by its name if empty.
         score_column: which column holds the scores; likewise.
         higher_is_better: direction of the scores.
     """
 
     name: str
-    path: str
+    paths: tuple[str, ...]
     name_column: str = ""
     score_column: str = ""
     higher_is_better: bool = True
@@ -169,21 +169,37 @@ def _of_set(rated: RatedSet, labelled: LabelledPool, clips: Mapping[str, str]) -
                 values=np.array(values, np.float64),
                 messages=tuple(messages),
                 version=labels.facts.version,
+                notes=tuple(_failures(rated, messages)),
             )
         )
     return found
 
 
+def _failures(rated: RatedSet, messages: Sequence[str | None]) -> Iterator[str]:
+    """Yield which files could not be scored; those that are not there are told with the ratings."""
+    failed = [
+        f"{name}: {message}"
+        for name, message in zip(rated.ratings.names, messages, strict=True)
+        if message is not None and name in rated.files
+    ]
+    if failed:
+        more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
+        yield f"{len(failed)} videos could not be scored: {'; '.join(failed[:_SHOWN])}{more}"
+
+
 def table_scores(rated: RatedSet, table: ScoreTable) -> ModelScores | None:
-    """Join a table of scores with the ratings of a benchmark; ``None`` where no name fits.
+    """Join a model's tables of scores with the ratings of a benchmark; ``None`` where no name fits.
 
     Raises:
-        InputError: the table is damaged, a score is no number, or a name comes twice.
+        InputError: a table is damaged, a score is no number, or a name comes twice.
         ConfigError: its columns cannot be told.
     """
-    scores, sha256 = named_scores(table.path, table.name_column, table.score_column)
     ratings = rated.ratings
-    join = join_names(ratings.names, list(scores), dropped=ratings.benchmark.dropped)
+    joins = []
+    for path in table.paths:
+        scores, sha256 = named_scores(path, table.name_column, table.score_column)
+        joins.append((join_names(ratings.names, list(scores), dropped=ratings.benchmark.dropped), scores, sha256))
+    join, scores, sha256 = max(joins, key=lambda each: len(each[0].pairs))
     if not join.pairs:
         return None
     values = np.array([scores.get(join.pairs.get(name, ""), math.nan) for name in ratings.names], np.float64)

@@ -41,6 +41,9 @@ Ints = NDArray[np.int64]
 Measure = Literal["srcc", "krcc", "plcc", "rmse", "plcc5", "rmse5", "plcc_raw"]
 
 MEASURES: Final[tuple[Measure, ...]] = ("srcc", "krcc", "plcc", "rmse", "plcc5", "rmse5", "plcc_raw")
+FEW: Final = 50
+"""Videos below which a note says that figures after a fit flatter: the curve follows chance."""
+
 LEAST_VIDEOS: Final = 3
 """Below which two numbers always correlate by -1 or 1, or not at all."""
 
@@ -152,7 +155,9 @@ def measure_agreement(
     curves = {form: found for form in sorted(forms) if (found := fit_curve(one, other, form)) is not None}
     figures = {each: Estimate(value=np.nan, problem=problem) if problem else work.of(each, curves) for each in measures}
     shown = len({contents[place] for place in known.tolist()})
-    return Agreement(known=known, contents=shown, figures=figures, curves=curves, notes=tuple(_notes(figures, curves)))
+    return Agreement(
+        known=known, contents=shown, figures=figures, curves=curves, notes=tuple(_notes(len(known), figures, curves))
+    )
 
 
 def _problem(scores: Floats, ratings: Floats) -> str:
@@ -216,7 +221,7 @@ def _estimate(value: float, draws: Floats) -> Estimate:
     return Estimate(value=value, low=low, high=high, draws=draws)
 
 
-def _notes(figures: Mapping[Measure, Estimate], curves: Mapping[Form, Curve]) -> list[str]:
+def _notes(videos: int, figures: Mapping[Measure, Estimate], curves: Mapping[Form, Curve]) -> list[str]:
     srcc = figures.get("srcc")
     notes = []
     if srcc is not None and srcc.high < 0:
@@ -224,6 +229,8 @@ def _notes(figures: Mapping[Measure, Estimate], curves: Mapping[Form, Curve]) ->
             f"scores fall where ratings rise (SRCC {srcc.value:.3f} [{srcc.low:.3f}, {srcc.high:.3f}]): scores or"
             " ratings may be of the other direction; nothing was turned round"
         )
+    if curves and videos < FEW:
+        notes.append(f"a curve through {videos} videos follows chance too: PLCC and RMSE flatter")
     for form, curve in curves.items():
         if not curve.converged:
             notes.append(f"the fit with {form} parameters did not converge")

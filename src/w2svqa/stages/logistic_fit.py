@@ -4,7 +4,7 @@ Two forms. Four parameters, of VQEG: ``low + (high - low) / (1 + exp(-(x - centr
 Sheikh et al.: the same and a straight line, ``... + slope * x``, which need not rise everywhere.
 
 Given centre and width, all else is linear. So the search has two dimensions only: a grid of starts, and from the best
-of them the least squares over centre and width, each time with the best of the rest. That is robust where a search in
+of them a simplex search over centre and width, each time with the best of the rest. That is robust where a search in
 four or five dimensions from one start is not.
 
 Source: VQEG, "Final report on the validation of objective models, phase II", 2003 (form with four parameters, and that
@@ -32,9 +32,10 @@ LEAST: Final = {form: 2 * count for form, count in PARAMETERS.items()}
 """Videos below which nothing is fitted: twice the parameters."""
 
 _CENTRES: Final = (-2.0, -1.2, -0.6, -0.2, 0.2, 0.6, 1.2, 2.0)  # in units of the bulk of the scores
-_WIDTHS: Final = (0.03, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+_WIDTHS: Final = (0.06, 0.12, 0.25, 0.5, 1.0, 2.0, 4.0)
 _SEARCHED: Final = 4  # starts that are followed
-_NARROWEST, _WIDEST, _FARTHEST = 0.01, 10.0, 5.0
+_NARROWEST, _WIDEST, _FARTHEST = 0.05, 10.0, 5.0
+"""Bounds, in units of the bulk: a narrower step would fit the gap between two videos, a wider one is a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +140,14 @@ def _search(problem: _Problem) -> tuple[Floats, bool]:
     starts = sorted(
         (np.array([centre, np.log(width)]) for centre, width in product(_CENTRES, _WIDTHS)), key=problem.cost
     )
-    bounds = ([-_FARTHEST, np.log(_NARROWEST)], [_FARTHEST, np.log(_WIDEST)])
+    bounds = [(-_FARTHEST, _FARTHEST), (np.log(_NARROWEST), np.log(_WIDEST))]
+    # a simplex, not Gauss-Newton: where residuals are large, that creeps
+    settings = {"xatol": 1e-7, "fatol": 1e-12 * problem.cost(starts[0]), "maxfev": 2000}
     found = [
-        optimize.least_squares(problem.residuals, start, bounds=bounds, xtol=1e-10, ftol=1e-12, gtol=1e-10)
+        optimize.minimize(problem.cost, start, method="Nelder-Mead", bounds=bounds, options=settings)
         for start in starts[:_SEARCHED]
     ]
-    best = min(found, key=lambda each: float(each.cost))
+    best = min(found, key=lambda each: float(each.fun))
     return np.asarray(best.x), bool(best.success and np.isfinite(best.x).all())
 
 
