@@ -70,9 +70,7 @@ def test_the_paired_bootstrap_is_a_plain_loop_over_resamples() -> None:
             )
         value = first.figures["srcc"].value - second.figures["srcc"].value
         found = paired_bootstrap(value, first.figures["srcc"].draws, second.figures["srcc"].draws)
-        assert found.p == pytest.approx(
-            min(1, 2 * (min((np.array(gaps) <= 0).sum(), (np.array(gaps) >= 0).sum()) + 1) / 41)
-        )
+        assert found.p == pytest.approx(2 * stats.norm.sf(abs(value) / np.std(gaps, ddof=1)))
         assert (found.low, found.high) == pytest.approx(tuple(np.quantile(gaps, (0.025, 0.975))))
 
 
@@ -131,6 +129,17 @@ def test_meng_has_no_answer_at_the_ends(case: tuple[float, float, float, int]) -
 def test_draws_must_be_paired() -> None:
     with pytest.raises(ValueError, match="resamples"):
         paired_bootstrap(0.0, np.zeros(3), np.zeros(4))
+
+
+def test_p_goes_below_what_shares_of_resamples_could_tell() -> None:
+    """Else no two of many models could be told apart after Holm's correction."""
+    first = np.random.default_rng(0).normal(0.9, 0.01, 200)
+    assert paired_bootstrap(0.4, first, first * 0 + 0.5).p < 1e-9
+
+
+def test_two_forms_of_one_model_do_not_differ() -> None:
+    draws = np.random.default_rng(0).normal(size=50)
+    assert paired_bootstrap(0.0, draws, draws).p == 1
 
 
 def test_without_resamples_there_is_no_p() -> None:

@@ -147,8 +147,7 @@ def find_ratings(benchmark: Benchmark, places: Sequence[StrPath]) -> Path:
 
 
 def _tables(folder: Path) -> list[Path]:
-    inside = folder if folder.is_dir() else folder.parent
-    return sorted(each for each in inside.iterdir() if each.suffix.lower() in _TABLES) if inside.is_dir() else []
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in _TABLES) if folder.is_dir() else []
 
 
 def _columns(table: Table, asked: Mapping[str, str]) -> dict[str, str]:
