@@ -39,6 +39,7 @@ HEAVY = (
     "onnx",
     "onnxscript",
     "pyarrow",
+    "ray",
     "safetensors",
     "scipy",
     "sentencepiece",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Annotated, Any, Final
 
 import typer
@@ -23,6 +25,7 @@ from w2svqa.cli.run import run
 from w2svqa.cli.runs import runs
 from w2svqa.cli.score import score
 from w2svqa.cli.teachers import teachers
+from w2svqa.cli.train import train
 
 
 class _InFlowOrder(TyperGroup):
@@ -55,14 +58,50 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def w2svqa(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="W2SVQA_RAY",
+            help="Let the workers of COMMAND run on a Ray cluster: auto, HOST:PORT, or local for this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Score and compare the quality of videos without a reference, and train students that do so."""
     del version  # acted on in its callback
+    if ray:
+        context.with_resource(_on_cluster(ray))
 
 
-for command in (ingest, curate, distort, label, pair, mine, run, score, compare, evaluate, teachers, doctor, demo):
+@contextmanager
+def _on_cluster(address: str) -> Iterator[None]:
+    from w2svqa.core.cluster import RayEngine
+    from w2svqa.core.executor import use_engine
+
+    with closing(RayEngine(address)) as engine, use_engine(engine):
+        yield
+
+
+COMMANDS: Final = (
+    ingest,
+    curate,
+    distort,
+    label,
+    pair,
+    train,
+    mine,
+    run,
+    score,
+    compare,
+    evaluate,
+    teachers,
+    doctor,
+    demo,
+)
+for command in COMMANDS:
     app.command()(silent_on_broken_pipe(command))
 app.add_typer(runs, name=_RUNS)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -203,20 +203,27 @@ def read_manifest(folder: StrPath) -> Manifest:
         raise StoreError(f"the manifest is damaged: {error.problem}", path=path, remedy=again) from None
 
 
-def read_artifact(folder: StrPath, row_type: type[RowT], *, kind: str | None = None) -> Artifact[RowT]:
+def read_artifact(
+    folder: StrPath,
+    row_type: type[RowT],
+    *,
+    kind: str | None = None,
+    keep: tuple[str, Collection[str]] | None = None,
+) -> Artifact[RowT]:
     """Read an artifact after checking that it is complete, undamaged and the expected one.
 
     Args:
         folder: where it is.
         row_type: the dataclass its rows become.
         kind: which arrow of the pipeline must have made it; ``None`` takes any.
+        keep: which rows are wanted, see :func:`w2svqa.core.tables.read_rows`.
 
     Raises:
         StoreError: it is incomplete, damaged, of another kind or has other columns.
         MissingExtraError: pyarrow is not installed.
     """
     table, manifest = checked_table(folder, kind=kind)
-    return Artifact(rows=read_rows(table, row_type), manifest=manifest)
+    return Artifact(rows=read_rows(table, row_type, keep=keep), manifest=manifest)
 
 
 def checked_table(folder: StrPath, *, kind: str | None = None) -> tuple[Path, Manifest]:

@@ -7,9 +7,9 @@ as facts.
 runs/NAME/
 ├── run.json          the effective configuration
 ├── provenance.json   its starts                        (core.provenance)
-├── clips/ versions/ labels/ pairs/ train/              stage 1
-├── held_back.json    figures of stage 1's student      (stages.held_back)
-├── stage-K/          scores/ mined/ pairs/ train/ held_back.json stopping.json: stage K, from 2
+├── clips/ versions/ labels/                            what all stages share
+├── stage-K/          pairs/ train/ bundle/ held_back/ and figures of its student, held_back.json (stages.held_back);
+│                     from stage 2 on tokens/, mined/ and what was decided after it, stopping.json (stages.stopping)
 ├── quality/          quality of labels, per stage      (stages.label_quality)
 └── bundle/           the student that the run ends with
 ```
@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -37,11 +37,14 @@ from w2svqa.students.bundle import CARD, read_card
 
 CONFIG: Final = "run.json"
 BUNDLE: Final = "bundle"
-FIRST: Final = ("clips", "versions", "labels", "pairs")
-"""Tables of stage 1, in flow order; ``labels`` only where there are teachers."""
+SHARED: Final = ("clips", "versions", "labels")
+"""Tables that all stages share, shown with the first, in flow order; ``labels`` only where there are teachers."""
 
-FURTHER: Final = ("scores", "mined", "pairs")
-"""Tables of each stage after it."""
+FIRST: Final = ("pairs",)
+"""Tables of the first stage's folder."""
+
+FURTHER: Final = ("mined", "pairs")
+"""Tables of the folder of each stage after it."""
 
 TRAIN: Final = "train"
 
@@ -182,7 +185,7 @@ def read_run(folder: StrPath, *, tables: bool = True, holding: bool = False) -> 
         problems=tuple(notes.lines),
         config=config,
         starts=starts,
-        stages=() if state == "foreign" else _stages(root, exported=card is not None),
+        stages=() if state == "foreign" else _stages(root),
         quality=quality,
         card=card,
     )
@@ -241,26 +244,17 @@ def _state(
     return "failed" if starts and starts[-1].outcome == "failed" else "stopped"
 
 
-def _stages(root: Path, *, exported: bool) -> tuple[Stage, ...]:
-    """The stages there are; the training of each is complete if something was made of its student since."""
+def _stages(root: Path) -> tuple[Stage, ...]:
     numbered = {int(found[1]): path for path in root.iterdir() if (found := _STAGE.fullmatch(path.name))}
-    stages = [_stage(1, root, FIRST)]
-    stages += [_stage(number, numbered[number], FURTHER) for number in sorted(numbered) if number > 1]
-    used = [any(part.state != "absent" for part in later.parts) for later in stages[1:]]
-    return tuple(_trained(stage) if done else stage for stage, done in zip(stages, [*used, exported], strict=True))
+    shared = [_part(root / name) for name in SHARED]
+    first = _stage(1, root / "stage-1", FIRST, shared)
+    return (first, *(_stage(number, numbered[number], FURTHER) for number in sorted(numbered) if number > 1))
 
 
-def _trained(stage: Stage) -> Stage:
-    *parts, train = stage.parts
-    return replace(stage, parts=(*parts, replace(train, state="complete"))) if train.state == "begun" else stage
-
-
-def _stage(number: int, folder: Path, names: Sequence[str]) -> Stage:
-    parts = [_part(folder / name) for name in names]
-    train = folder / TRAIN
-    log, problem = read_log(train)
-    begun = train.is_dir() and any(train.iterdir())
-    parts.append(Part(name=TRAIN, state="begun" if begun else "absent", rows=None, facts={}, problem=problem))
+def _stage(number: int, folder: Path, names: Sequence[str], shared: Sequence[Part] = ()) -> Stage:
+    parts = [*shared, *(_part(folder / name) for name in names)]
+    log, problem = read_log(folder / TRAIN)
+    parts.append(Part(name=TRAIN, state=_training(folder), rows=None, facts={}, problem=problem))
     notes = _Notes()
     return Stage(
         number=number,
@@ -270,6 +264,14 @@ def _stage(number: int, folder: Path, names: Sequence[str]) -> Stage:
         decision=notes.keep(None, read_decision, folder),
         problem="; ".join(notes.lines),
     )
+
+
+def _training(folder: Path) -> PartState:
+    """A training is complete when its student was exported."""
+    if (folder / BUNDLE / CARD).exists():
+        return "complete"
+    train = folder / TRAIN
+    return "begun" if train.is_dir() and any(train.iterdir()) else "absent"
 
 
 def _part(folder: Path) -> Part:

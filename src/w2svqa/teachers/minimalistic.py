@@ -16,8 +16,8 @@ Departures:
 - A square picture whose width the reference's arithmetic puts at 383 (11 in 47 pixels and others) is 384 wide.
 - Frames come from this package's decoder (upright, square pixels, colours converted by the file's own tags).
 - The filter to 224 by 224 is PyTorch's for 8-bit pictures: within 1 of 255 of Pillow's.
-- Each frame is made small as it is decoded, and seconds go through the networks one by one; a second that is only
-  repeated is computed once.
+- Each frame is made small as it is decoded, and key frames go through the network ``batch`` at a time, clips one by
+  one; a second that is only repeated is computed once.
 - The score is what the network says. The reference puts it through a logistic function that was fitted to LSVQ, whose
   four numbers are a file of their own; that changes no order, and calibration does the like for all teachers.
 """
@@ -26,18 +26,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StrPath
+from w2svqa.core.errors import ConfigError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
-from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, read_checkpoint
+from w2svqa.teachers.base import BaseTeacher, at_least_one
+from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, fitting_checkpoint, read_checkpoint
+from w2svqa.teachers.frames import in_batches
+from w2svqa.teachers.minimalistic_pictures import (
+    Frame,
+    Second,
+    key_picture,
+    motion_clip,
+    motion_picture,
+    seconds_of,
+)
 from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 if TYPE_CHECKING:
@@ -46,40 +51,11 @@ if TYPE_CHECKING:
     from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
     from w2svqa.teachers.networks.slowfast import SlowFast
 
-Frame = NDArray[np.uint8]
-"""uint8 ``(height, width, 3)``, RGB 0-255."""
-
 ARITHMETIC = 1
-SIDE = 384
-"""Height and width of a key frame as the picture network sees it, in pixels."""
-LEAST_SECONDS = 8
-CLIP = 32
-"""Frames of a clip."""
-MOTION_SIDE = 224
-"""Height and width of a frame as the motion network sees it, in pixels."""
-DEFAULT_RATE = 25.0
-"""Frames per second where a file does not say."""
 MOTION_FILE = "SLOWFAST_8x8_R50.pyth"
 MOTION_FEATURES = 256
 
-# ImageNet's means and deviations of red, green and blue, of pixels 0-1.
-_MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
-_NARROWEST = 50  # beyond it, a picture with a shorter side of 384 pixels would not fit the memory
 _IGNORED = r".*\.relative_position_index"
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """One second of a video as the networks see it.
-
-    Attributes:
-        key: number of the key frame.
-        clip: numbers of the 32 frames around it, never falling; the last may come several times.
-    """
-
-    key: int
-    clip: tuple[int, ...]
 
 
 class MinimalisticVii(BaseTeacher):
@@ -91,7 +67,11 @@ class MinimalisticVii(BaseTeacher):
     Args:
         network: filled.
         version: changes with the parameters and the arithmetic.
+        batch: key frames that go through the network together; rounding alone depends on it.
         device: where the network is, such as ``"cpu"``.
+
+    Raises:
+        ConfigError: ``batch`` is less than 1.
     """
 
     name = "minimalistic-vii"
@@ -99,18 +79,21 @@ class MinimalisticVii(BaseTeacher):
     files = ("MinimalisticVQA_Model_VII_LSVQ.pth",)
     modules = (("torch", "train"), ("cv2", "train"))
     uses_device = True
+    options: ClassVar[dict[str, int | float | str | bool]] = {"batch": 1}
 
-    def __init__(self, network: MinimalisticNetwork, version: str, *, device: str = "cpu") -> None:
+    def __init__(self, network: MinimalisticNetwork, version: str, *, batch: int = 1, device: str = "cpu") -> None:
         super().__init__(version)
         self._network = network
+        self._batch = at_least_one(batch, "batch", self.name)
         self._device = device
 
     @classmethod
-    def load(cls, parameters: StrPath | None, *, device: str = "cpu") -> Self:
+    def load(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> Self:
         """Return the teacher with the official checkpoint.
 
         Args:
             parameters: the checkpoint, or the folder with it.
+            batch: see the class.
             device: see the class.
 
         Raises:
@@ -121,7 +104,16 @@ class MinimalisticVii(BaseTeacher):
         """
         _require_modules(cls.modules)
         checkpoint = read_checkpoint(find_checkpoint(parameters, cls.files, cls.name))
-        return cls(_filled(checkpoint, motion=0).to(device), checkpoint.version(ARITHMETIC), device=device)
+        network = _filled(checkpoint, motion=0).to(device)
+        return cls(network, checkpoint.version(ARITHMETIC), batch=batch, device=device)
+
+    @classmethod
+    def identify(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del device  # as good as any
+        at_least_one(batch, "batch", cls.name)
+        _require_modules(cls.modules)
+        return _fitting(find_checkpoint(parameters, cls.files, cls.name), motion=0).version(ARITHMETIC)
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, on an open scale; see the class.
@@ -132,11 +124,12 @@ class MinimalisticVii(BaseTeacher):
         del reference  # not needed
         torch = require("torch", extra="train")
         seconds = seconds_of(video.count(), video.info.fps)
-        values = {}
+        values: dict[int, float] = {}
         with torch.inference_mode():
-            for number, frame in _each_once(video, [second.key for second in seconds]):
-                picture = key_picture(frame)[None].to(self._device)
-                values[number] = float(self._network(picture))
+            for batch in in_batches(_each_once(video, [second.key for second in seconds]), self._batch):
+                pictures = torch.stack([key_picture(frame) for _, frame in batch]).to(self._device)
+                rated = self._network(pictures).reshape(-1).tolist()
+                values |= zip((number for number, _ in batch), rated, strict=True)
         return math.fsum(values[second.key] for second in seconds) / len(seconds)
 
 
@@ -149,7 +142,11 @@ class MinimalisticIx(BaseTeacher):
         network: filled.
         motion: SlowFast, filled; its fast pathway is enough.
         version: changes with the parameters of both and the arithmetic.
+        batch: key frames that go through the network together; rounding alone depends on it.
         device: where the networks are, such as ``"cpu"``.
+
+    Raises:
+        ConfigError: ``batch`` is less than 1.
     """
 
     name = "minimalistic-ix"
@@ -159,19 +156,24 @@ class MinimalisticIx(BaseTeacher):
     needs_all_files = True
     modules = (("torch", "train"), ("cv2", "train"))
     uses_device = True
+    options: ClassVar[dict[str, int | float | str | bool]] = {"batch": 1}
 
-    def __init__(self, network: MinimalisticNetwork, motion: SlowFast, version: str, *, device: str = "cpu") -> None:
+    def __init__(
+        self, network: MinimalisticNetwork, motion: SlowFast, version: str, *, batch: int = 1, device: str = "cpu"
+    ) -> None:
         super().__init__(version)
         self._network = network
         self._motion = motion
+        self._batch = at_least_one(batch, "batch", self.name)
         self._device = device
 
     @classmethod
-    def load(cls, parameters: StrPath | None, *, device: str = "cpu") -> Self:
+    def load(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> Self:
         """Return the teacher with both official checkpoints: its own, and PyTorchVideo's of SlowFast on Kinetics.
 
         Args:
             parameters: the folder that holds both, or its own checkpoint with that of SlowFast in the same folder.
+            batch: see the class.
             device: see the class.
 
         Raises:
@@ -187,7 +189,19 @@ class MinimalisticIx(BaseTeacher):
         checkpoint = read_checkpoint(own)
         network = _filled(checkpoint, motion=MOTION_FEATURES).to(device)
         version = f"{checkpoint.version(ARITHMETIC)}+{motion_digest}"
-        return cls(network, motion.to(device), version, device=device)
+        return cls(network, motion.to(device), version, batch=batch, device=device)
+
+    @classmethod
+    def identify(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> str:
+        """Return the version that :meth:`load` would give, from the files alone; arguments and errors are the same."""
+        from w2svqa.teachers.networks.slowfast import CLASSIFIER, SlowFast
+
+        del device  # as good as any
+        at_least_one(batch, "batch", cls.name)
+        _require_modules(cls.modules)
+        own, motion_path = _both_files(parameters, cls.files, cls.name)
+        motion = fitting_checkpoint(motion_path, SlowFast, ignored=CLASSIFIER)
+        return f"{_fitting(own, motion=MOTION_FEATURES).version(ARITHMETIC)}+{motion.sha256[:DIGEST_DIGITS]}"
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, on an open scale; see the class.
@@ -209,14 +223,21 @@ class MinimalisticIx(BaseTeacher):
         self, video: Video, seconds: Sequence[Second]
     ) -> tuple[dict[int, Tensor], dict[tuple[int, ...], Tensor]]:
         """Return the features of each key frame ``(1, 1024)`` and each clip ``(1, 256)``; one pass, a clip held."""
+        torch = require("torch", extra="train")
         keys, clips = {second.key for second in seconds}, {second.clip[-1]: second.clip for second in seconds}
         moving = {number for clip in clips.values() for number in clip}
         pictures: dict[int, Tensor] = {}
         motions: dict[tuple[int, ...], Tensor] = {}
         held: dict[int, Tensor] = {}
+        waiting: dict[int, Tensor] = {}
+        last = max(keys | moving)
         for number, frame in _each_once(video, sorted(keys | moving)):
             if number in keys:
-                pictures[number] = self._network.feature_extraction(key_picture(frame)[None].to(self._device))
+                waiting[number] = key_picture(frame)
+            if len(waiting) == self._batch or (waiting and number == last):
+                features = self._network.feature_extraction(torch.stack([*waiting.values()]).to(self._device))
+                pictures |= zip(waiting, features.split(1), strict=True)
+                waiting.clear()
             if number in moving:
                 held[number] = motion_picture(frame)
             if number in clips:
@@ -224,107 +245,6 @@ class MinimalisticIx(BaseTeacher):
                 motions[clips[number]] = self._motion.fast_features(clip)
                 held.clear()
         return pictures, motions
-
-
-def seconds_of(count: int, fps: float | None) -> list[Second]:
-    """Return the seconds of a video as the networks see them, at least 8: missing ones are the last again.
-
-    Args:
-        count: frames of the video, at least 1.
-        fps: frames per second; ``None`` if unknown.
-
-    Source: ``video_processing_spatial`` and ``video_processing_motion`` of ``test_video.py``. A key frame may lie
-    beyond the last whole second, a clip never does; each list is filled up by itself.
-
-    Example:
-        >>> seconds = seconds_of(100, 30.0)
-        >>> [second.key for second in seconds], [second.clip[0] for second in seconds]
-        ([15, 45, 75, 75, 75, 75, 75, 75], [0, 30, 60, 60, 60, 60, 60, 60])
-        >>> seconds_of(120, 60.0)[1].clip[::31], seconds_of(30, 30.0)[0].clip[-4:]
-        ((74, 105), (28, 29, 29, 29))
-    """
-    rate = max(1, round(fps or DEFAULT_RATE))
-    length = max(count // rate, LEAST_SECONDS)
-    keys = list(range(rate // 2, count, rate))[:length] or [count - 1]
-    clips = [_clip(start, rate, count) for start in range(0, max(1, count // rate) * rate, rate)]
-    keys += [keys[-1]] * (length - len(keys))
-    clips += [clips[-1]] * (length - len(clips))
-    return [Second(key, clip) for key, clip in zip(keys, clips, strict=True)]
-
-
-def _clip(start: int, rate: int, count: int) -> tuple[int, ...]:
-    """Return the 32 frames in the middle of a second, or all of them and the last again."""
-    length = min(rate, count - start)
-    first = start + length // 2 - CLIP // 2 if length > CLIP else start
-    return tuple(min(number, start + length - 1) for number in range(first, first + CLIP))
-
-
-def key_picture(frame: Frame) -> Tensor:
-    """Return a key frame as the picture network sees it, float32 ``(3, 384, 384)``, normalised.
-
-    Args:
-        frame: uint8 ``(height, width, 3)``, RGB.
-
-    Raises:
-        InputError: it is more than 50 times longer than wide.
-    """
-    torch, cv2 = require("torch", extra="train"), require("cv2", extra="train")
-    height, width = frame.shape[:2]
-    if max(height, width) > _NARROWEST * min(height, width):
-        raise InputError(
-            f"a frame of {width}x{height} is too narrow for the MinimalisticVQA models",
-            remedy=f"its longer side may be {_NARROWEST} times the shorter one; leave this video out",
-        )
-    small = cv2.resize(np.ascontiguousarray(frame), shrunk_size(height, width)[::-1])
-    top, left = (round((size - SIDE) / 2) for size in small.shape[:2])
-    cropped = np.ascontiguousarray(small[top : top + SIDE, left : left + SIDE])
-    return _normalised(torch.from_numpy(cropped).permute(2, 0, 1), _MEAN, _DEVIATION)
-
-
-def shrunk_size(height: int, width: int) -> tuple[int, int]:
-    """Return height and width of a picture whose shorter side is 384, the other one rounded down.
-
-    Example:
-        >>> shrunk_size(1080, 1920), shrunk_size(1280, 720), shrunk_size(47, 47)
-        ((384, 682), (682, 384), (384, 384))
-    """
-    # In this order of operations the reference rounds; 384 / 47 * 47 falls just short of 384.
-    if height > width:
-        return max(SIDE, int(SIDE / width * height)), SIDE
-    return SIDE, max(SIDE, int(SIDE / height * width))
-
-
-def motion_picture(frame: Frame) -> Tensor:
-    """Return a frame squeezed to what the motion network sees, uint8 ``(3, 224, 224)``.
-
-    Args:
-        frame: uint8 ``(height, width, 3)``, RGB.
-    """
-    torch = require("torch", extra="train")
-    planes = torch.from_numpy(np.array(frame, order="C")).permute(2, 0, 1)[None]
-    side = (MOTION_SIDE, MOTION_SIDE)
-    small: Tensor = torch.nn.functional.interpolate(planes, size=side, mode="bilinear", antialias=True)[0]
-    return small.contiguous()
-
-
-def motion_clip(pictures: Sequence[Tensor]) -> Tensor:
-    """Return a clip as the motion network sees it, float32 ``(1, 3, 32, 224, 224)``, normalised.
-
-    Args:
-        pictures: 32 of :func:`motion_picture`.
-    """
-    from w2svqa.teachers.networks.slowfast import DEVIATION, MEAN
-
-    torch = require("torch", extra="train")
-    return _normalised(torch.stack(list(pictures), dim=1), (MEAN,) * 3, (DEVIATION,) * 3)[None]
-
-
-def _normalised(picture: Tensor, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Tensor:
-    """Return uint8 ``(3, ...)`` as float32, less the mean, by the deviation of each channel of pixels 0-1."""
-    torch = require("torch", extra="train")
-    shape = (3, *[1] * (picture.ndim - 1))
-    lifted: Tensor = picture.to(torch.float32).div_(255)
-    return lifted.sub_(torch.tensor(mean).reshape(shape)).div_(torch.tensor(deviation).reshape(shape)).contiguous()
 
 
 def _each_once(video: Video, numbers: Sequence[int]) -> Iterator[tuple[int, Frame]]:
@@ -342,6 +262,12 @@ def _filled(checkpoint: Checkpoint, motion: int) -> MinimalisticNetwork:
     network.to_empty(device="cpu")
     fill(network, checkpoint.state, checkpoint.path, ignored=_IGNORED)
     return network
+
+
+def _fitting(path: StrPath, motion: int) -> Checkpoint:
+    from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
+
+    return fitting_checkpoint(path, lambda: MinimalisticNetwork(motion), ignored=_IGNORED)
 
 
 def _filled_motion(checkpoint: Checkpoint) -> tuple[str, SlowFast]:
