@@ -22,7 +22,8 @@ def write_table(path: Path, names: Sequence[str], **columns: Sequence[float | st
 
 def mos_of(count: int, seed: int = 0) -> list[float]:
     """Ratings, rounded so that some are equal."""
-    return np.random.default_rng(seed).uniform(1, 5, size=count).round(1).tolist()
+    values: list[float] = np.random.default_rng(seed).uniform(1, 5, size=count).round(1).tolist()
+    return values
 
 
 def rated(folder: Path, count: int = 40, benchmark: Benchmark | None = None, videos: Path | None = None) -> RatedSet:

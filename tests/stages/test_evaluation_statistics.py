@@ -12,6 +12,7 @@ from w2svqa.stages.evaluation_statistics import (
     MEASURES,
     Drawing,
     Estimate,
+    Measure,
     Part,
     measure_agreement,
     weighted_overall,
@@ -57,11 +58,12 @@ def test_draws_of_pearson_and_rmse_are_those_of_the_resampled_videos() -> None:
     fitted = found.curves["four"](scores)
     for draw in (0, 7, 59):
         taken = np.repeat(np.arange(40), counts[draw][places])
-        for name, value in (
+        expected: tuple[tuple[Measure, float], ...] = (
             ("plcc_raw", stats.pearsonr(scores[taken], ratings[taken]).statistic),
             ("plcc", stats.pearsonr(fitted[taken], ratings[taken]).statistic),
             ("rmse", math.sqrt(float(((fitted - ratings)[taken] ** 2).mean()))),
-        ):
+        )
+        for name, value in expected:
             assert found.figures[name].draws[draw] == pytest.approx(value, rel=1e-6)
 
 

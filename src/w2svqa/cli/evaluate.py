@@ -168,8 +168,8 @@ def _tell(evaluation: Evaluation) -> None:
         exits.note(note)
     if len(evaluation.notes) > _MOST_NOTES:
         exits.note(f"{len(evaluation.notes) - _MOST_NOTES} more remarks are in the manifest of the tables")
-    for row in evaluation.empty:
-        exits.note(f"{row.benchmark}, {row.model}: {row.message}")
+    for empty in evaluation.empty:
+        exits.note(f"{empty.benchmark}, {empty.model}: {empty.message}")
 
 
 def _compete(

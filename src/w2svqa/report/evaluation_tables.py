@@ -83,7 +83,8 @@ def figures_table(each: Evaluated, figures: Iterable[AgreementRow]) -> Table:
         Column(title="expected", form="d"),
         Column(title="remarks"),
     )
-    rows, marks = [], {}
+    rows: list[tuple[Cell, ...]] = []
+    marks: dict[tuple[int, int], Mark] = {}
     for model, rows_of in found.items():
         any_row = next(iter(rows_of.values()))
         told = "; ".join(dict.fromkeys(row.message for row in rows_of.values() if row.message))

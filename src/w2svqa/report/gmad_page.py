@@ -7,7 +7,7 @@ from typing import Final
 
 from w2svqa.core.errors import InputError, StrPath
 from w2svqa.core.store import package_versions
-from w2svqa.report.page import Block, Card, Column, Gallery, Page, Provenance, Section, Table, Text, write_page
+from w2svqa.report.page import Block, Card, Cell, Column, Gallery, Page, Provenance, Section, Table, Text, write_page
 from w2svqa.report.pictures import playable, thumbnail
 from w2svqa.stages.evaluation_gmad import Competition, Contender, Duel
 
@@ -112,16 +112,12 @@ def _listed(duels: Sequence[Duel], models: tuple[str, str]) -> Table:
         *(Column(title=name, form=".4g") for name in (*names, "people left", "people right")),
         Column(title="gap", form=".2f"),
     )
-    rows = tuple(
-        (
-            *(video.video for video in (duel.better, duel.worse)),
-            *(score for video in (duel.better, duel.worse) for score in video.scores),
-            *(video.rating for video in (duel.better, duel.worse)),
-            duel.gap,
-        )
-        for duel in duels
-    )
-    return Table(caption="The scores came without videos.", columns=columns, rows=rows)
+    rows: list[tuple[Cell, ...]] = []
+    for duel in duels:
+        left, right = duel.better, duel.worse
+        numbers = (*left.scores, *right.scores, left.rating, right.rating, duel.gap)
+        rows.append((left.video, right.video, *numbers))
+    return Table(caption="The scores came without videos.", columns=columns, rows=tuple(rows))
 
 
 def _caption(duel: Duel) -> str:

@@ -12,7 +12,7 @@ from w2svqa.core.errors import InputError, StrPath, printable
 from w2svqa.core.evaluation_rows import AgreementRow
 from w2svqa.core.store import package_versions, read_artifact
 from w2svqa.report.charts import Series, bars
-from w2svqa.report.evaluation_tables import SHOWN, best_of, row_text
+from w2svqa.report.evaluation_tables import ENOUGH, SHOWN, best_of, row_text
 from w2svqa.report.page import Cell, Column, Figure, Figures, Mark, Page, Provenance, Section, Table, Text, write_page
 from w2svqa.report.paper_tables import paper_tables, to_page_table
 from w2svqa.report.terminal import plain_box
@@ -132,7 +132,11 @@ def leaderboard_page(board: Leaderboard) -> Page:
         parts.append(Section(title="Beside the paper", blocks=blocks))
     return Page(
         title=f"{len(board.models)} models on {len(board.benchmarks)} benchmarks",
-        lead=(f"Ordered by the mean rank of SRCC on {by}. Best bold, second underlined.", *board.notes),
+        lead=(
+            f"Ordered by the mean rank of SRCC on {by}. Best bold, second underlined,"
+            " among models with about as many videos.",
+            *board.notes,
+        ),
         sections=tuple(parts),
         provenance=Provenance(inputs=board.inputs, versions=package_versions()),
     )
@@ -161,7 +165,9 @@ def _table(board: Leaderboard, measure: str) -> Table:
         found = (board.row(model, name, measure) for name in board.benchmarks)
         rows.append((model, *("" if row is None else row_text(row) for row in found)))
     for place, name in enumerate(board.benchmarks, start=1):
-        values = [None if (row := board.row(model, name, measure)) is None else row.value for model in board.models]
+        found_rows = [board.row(model, name, measure) for model in board.models]
+        most = max((row.n for row in found_rows if row is not None), default=0)
+        values = [None if row is None or row.n < ENOUGH * most else row.value for row in found_rows]
         marks |= {(number, place): mark for number, mark in enumerate(best_of(values, measure)) if mark is not None}
     return Table(caption=f"{SHOWN[measure]} with 95 % intervals.", columns=columns, rows=tuple(rows), marks=marks)
 

@@ -160,9 +160,9 @@ def _named(name: str) -> list[Benchmark]:
 def _own(path: str) -> Benchmark:
     """A benchmark of a YAML file, with paths as seen from here."""
     benchmark = load_config(path, Benchmark)
-    places = {
-        key: str(Path(path).parent / value)
-        for key in ("ratings", "videos_folder")
-        if (value := getattr(benchmark, key))
-    }
-    return replace(benchmark, **places)
+    folder = Path(path).parent
+    return replace(
+        benchmark,
+        ratings=str(folder / benchmark.ratings) if benchmark.ratings else "",
+        videos_folder=str(folder / benchmark.videos_folder) if benchmark.videos_folder else "",
+    )
