@@ -187,4 +187,4 @@ def _ratio(above: Floats, one: Floats, other: Floats) -> Floats:
     """Return ``above / sqrt(one * other)``; NaN where a factor is 0."""
     result = np.full(len(above), np.nan)
     np.divide(above, np.sqrt(one) * np.sqrt(other), out=result, where=(one > 0) & (other > 0))
-    return np.clip(result, -1.0, 1.0)  # rounding goes beyond by a last digit
+    return np.asarray(np.clip(result, -1.0, 1.0))  # rounding goes beyond by a last digit
