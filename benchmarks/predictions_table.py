@@ -3,8 +3,9 @@
 Usage: python benchmarks/predictions_table.py [--small] [--data DIR]
 
 Reads predictions/ of the development data: models' scores and mean opinion scores (MOS) on KoNViD-1k, YouTube-UGC and
-CVD2014. Opinion scores are used to measure, never to calibrate. --small takes fewer bootstrap resamples and pairs, and
-ends within a minute. The last line is JSON.
+CVD2014. A model is a column with final scores; branches (DOVER's two views), attributes (MaxVQA's) and scores before a
+last step are none. Opinion scores are used to measure, never to calibrate. --small takes fewer bootstrap resamples and
+pairs, and ends within a minute. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -17,26 +18,38 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import W2SVQAError
+from w2svqa.core.evaluation_rows import DifferenceRow
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.random import generator
 from w2svqa.core.rows import PseudoLabelRow, TeacherScoreRow, VideoRow
 from w2svqa.core.statistics import spearman
+from w2svqa.stages.evaluation_compare import differences
+from w2svqa.stages.evaluation_draws import percentiles
+from w2svqa.stages.evaluation_models import ModelScores
+from w2svqa.stages.evaluation_statistics import Agreement, Drawing, measure_agreement
 from w2svqa.stages.pool_labels import PoolLabelConfig, make_labels
 from w2svqa.stages.pool_pairs import PoolPairConfig, make_pool_pairs
-from w2svqa.teachers.calibration import fit_logistic
 
 SETS: Final = {"KoNViD-1k": "kv1k", "YouTube-UGC": "ytugc", "CVD2014": "cvd2014"}
 LARGE: Final = ("KoNViD-1k", "YouTube-UGC")
-MODELS: Final = {"dover": ("dover_fused",), "maxvqa": ("maxvqa_high_quality",), "relaxvqa": ("relaxvqa",), "rvs": None}
-"""Columns of each file; of RAPIQUE/VSFA the best variant, chosen by its MOS: its figure is flattering."""
+MODELS: Final = {
+    "dover": ("dover_fused", "dover_official"),
+    "maxvqa": ("maxvqa_high_quality",),
+    "relaxvqa": ("relaxvqa",),
+    "rvs": None,
+}
+"""Columns with final scores in each file; of RAPIQUE/VSFA every variant."""
+
+NO_TEACHERS: Final = ("dover_official",)
+"""Left out where teachers speak together: another form of a model that is there."""
 
 DOVER: Final = {"KoNViD-1k": (0.881, 0.883, 1200), "YouTube-UGC": (0.775, 0.791, 1147), "CVD2014": (0.826, 0.827, 234)}
 """Published SRCC, PLCC and N of DOVER, fused."""
@@ -46,14 +59,24 @@ MARGIN: Final = 0.005
 STRENGTHS: Final = {"similar": (2,), "worse/better": (1, 3), "inferior/superior": (0, 4)}
 SEED: Final = 4
 
+SIGNIFICANT: Final = 0.05
+
+Row = dict[str, Any]
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """A data set: opinion score by video, and by model its scores."""
+    """A data set: opinion score by video, and by model its scores.
+
+    Attributes:
+        mos: opinion scores.
+        every: all models.
+        models: those that speak together; of RAPIQUE/VSFA the best variant, chosen by its MOS, which flatters it.
+    """
 
     mos: Mapping[str, float]
+    every: Mapping[str, Mapping[str, float]]
     models: Mapping[str, Mapping[str, float]]
 
 
@@ -72,20 +95,34 @@ def main() -> None:
         print("small run: fewer resamples and pairs than the full benchmark")
     try:
         data = {name: read_set(Path(options.data) / "predictions", suffix) for name, suffix in SETS.items()}
-        rows = [row for name, scored in data.items() for row in set_rows(name, scored, resamples)]
+        rows, compared = [], []
+        for name, scored in data.items():
+            found, pairwise = set_rows(name, scored, resamples)
+            rows += found
+            compared += pairwise
         levels = [row for name, scored in data.items() for row in level_rows(name, scored, pairs, resamples)]
     except W2SVQAError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
-    show(rows, levels)
+    show(rows)
+    show_differences(rows, compared)
+    show_levels(levels)
     missed = verdict(rows, levels)
-    units = {"srcc, plcc, accuracy": "share or correlation", "interval": "95 %, bootstrap over videos"}
-    print(json.dumps({"rows": rows, "levels": levels, "missed": missed, "units": units, "small": options.small}))
+    units = {
+        "srcc, krcc, plcc, accuracy": "share or correlation",
+        "rmse": "points of the set's scale",
+        "interval": "95 %, bootstrap over videos",
+        "p_holm": "two-sided, all pairs of models of a set",
+    }
+    every = [asdict(row) for row in compared]
+    found_all = {"rows": rows, "differences": every, "levels": levels, "missed": missed}
+    print(json.dumps(found_all | {"units": units, "small": options.small}))
 
 
 def read_set(folder: Path, suffix: str) -> Scored:
     """Read all files of one data set and join them by the name of the video; DOVER's videos are the set."""
     mos: dict[str, float] = {}
+    every: dict[str, dict[str, float]] = {}
     models: dict[str, dict[str, float]] = {}
     for model, columns in MODELS.items():
         path = folder / f"{model}_{suffix}.csv"
@@ -97,11 +134,12 @@ def read_set(folder: Path, suffix: str) -> Scored:
             mos = {key(line["name"]): float(line["mos"]) for line in lines}
         chosen = columns or tuple(name for name in lines[0] if name.startswith("pred_"))
         found = {name: column(lines, name, mos) for name in chosen}
+        every |= {name.replace("pred_", "rvs_"): scores for name, scores in found.items()}
         if columns is None:
             best = max(found, key=lambda name: spearman(*paired(found[name], mos)))
-            found = {f"rvs_{best.removeprefix('pred_')}": found[best]}
-        models |= found
-    return Scored(mos=mos, models=models)
+            found = {best.replace("pred_", "rvs_"): found[best]}
+        models |= {name: scores for name, scores in found.items() if name not in NO_TEACHERS}
+    return Scored(mos=mos, every=every, models=models)
 
 
 def key(name: str) -> str:
@@ -121,14 +159,37 @@ def paired(scores: Mapping[str, float], mos: Mapping[str, float]) -> tuple[Float
     return np.array([scores[name] for name in names]), np.array([mos[name] for name in names])
 
 
-def set_rows(name: str, scored: Scored, resamples: int) -> list[dict[str, object]]:
-    """Return the table's rows of one data set: each model, the two together, all together."""
-    rows = [figures(name, model, scores, scored.mos, resamples) for model, scores in scored.models.items()]
-    for title, models in (("calibrated mean of 2", PAIR_OF_TEACHERS), ("calibrated mean of all", tuple(scored.models))):
-        means = {row.clip_id: row.mean for row in together(scored, models)}
-        if len(models) > 2 or title.endswith("2"):
-            rows.append(figures(name, title, means, scored.mos, resamples) | {"teachers": list(models)})
-    return rows
+def set_rows(name: str, scored: Scored, resamples: int) -> tuple[list[Row], list[DifferenceRow]]:
+    """Return the table's rows of one data set, and the differences of every two.
+
+    Rows are each model, those of two teachers together, and of all together.
+    """
+    models = dict(scored.every)
+    members: dict[str, list[str]] = {}
+    for title, teachers in (
+        ("calibrated mean of 2", PAIR_OF_TEACHERS),
+        ("calibrated mean of all", tuple(scored.models)),
+    ):
+        if len(teachers) > 2 or title.endswith("2"):
+            models[title] = {row.clip_id: row.mean for row in together(scored, teachers)}
+            members[title] = list(teachers)
+    videos = sorted(scored.mos)
+    ratings = [scored.mos[video] for video in videos]
+    drawing = Drawing(resamples=resamples, seed=SEED, label=name)
+    said = [
+        ModelScores(
+            model=model,
+            higher_is_better=True,
+            values=np.array([scores.get(video, math.nan) for video in videos]),
+            messages=(None,) * len(videos),
+            version="",
+        )
+        for model, scores in models.items()
+    ]
+    agreements = {each.model: measure_agreement(each.values, ratings, videos, drawing) for each in said}
+    rows = [figures(name, model, agreement) for model, agreement in agreements.items()]
+    rows = [row | ({"teachers": members[str(row["model"])]} if row["model"] in members else {}) for row in rows]
+    return rows, differences(name, said, agreements, ratings, videos, drawing)
 
 
 def together(scored: Scored, models: Sequence[str], *, variance: str = "spread") -> list[PseudoLabelRow]:
@@ -143,44 +204,19 @@ def together(scored: Scored, models: Sequence[str], *, variance: str = "spread")
     return make_labels(scores, videos, higher_is_better=dict.fromkeys(models, True), config=config).rows
 
 
-def figures(
-    name: str, model: str, scores: Mapping[str, float], mos: Mapping[str, float], resamples: int
-) -> dict[str, object]:
-    """Return SRCC and PLCC, raw and after the logistic fit to the opinion scores, with intervals and N."""
-    said, target = paired(scores, mos)
-    fitted = after_logistic(said, target)
-    random = generator(SEED, "predictions", name, model)
-    draws = random.integers(len(said), size=(resamples, len(said)))
-    srcc = interval([spearman(said[draw], target[draw]) for draw in draws])
-    plcc = interval([pearson(fitted[draw], target[draw]) for draw in draws])
-    return {
-        "set": name,
-        "model": model,
-        "n": len(said),
-        "srcc": round(spearman(said, target), 4),
-        "srcc_interval": srcc,
-        "plcc": round(pearson(fitted, target), 4),
-        "plcc_interval": plcc,
-        "plcc_raw": round(pearson(said, target), 4),
-    }
-
-
-def after_logistic(said: Floats, target: Floats) -> Floats:
-    """Return scores after the usual four-parameter logistic fit; both ends may lie a third of the range outside."""
-    span = float(np.ptp(target))
-    scaled = 20 + 60 * (target - target.min()) / span
-    return fit_logistic(said, scaled, higher_is_better=True, against="MOS")(said)
-
-
-def pearson(one: Floats, other: Floats) -> float:
-    """Return the linear correlation."""
-    return float(np.corrcoef(one, other)[0, 1])
+def figures(name: str, model: str, agreement: Agreement) -> Row:
+    """Return the figures of one model, with intervals and N."""
+    row: Row = {"set": name, "model": model, "n": agreement.videos}
+    for measure in ("srcc", "krcc", "plcc", "rmse", "plcc_raw"):
+        estimate = agreement.figures[measure]
+        row[measure] = round(estimate.value, 4)
+        row[f"{measure}_interval"] = [round(estimate.low, 4), round(estimate.high, 4)]
+    return row
 
 
 def interval(draws: Sequence[float]) -> list[float]:
     """Return the 95 % interval of bootstrap draws."""
-    low, high = np.nanpercentile(draws, (2.5, 97.5)).tolist()
-    return [round(low, 4), round(high, 4)]
+    return [round(end, 4) for end in percentiles(np.asarray(draws))]
 
 
 def level_rows(name: str, scored: Scored, count: int, resamples: int) -> list[dict[str, object]]:
@@ -244,16 +280,42 @@ def pair_weights(times: NDArray[np.int64], first: NDArray[np.int64], second: NDA
     return [each for each in weights if each.sum() > 0]
 
 
-def show(rows: Sequence[Mapping[str, object]], levels: Sequence[Mapping[str, object]]) -> None:
-    """Print both tables."""
-    print(
-        "Correlation with MOS (95 % interval: bootstrap over videos); PLCC after the four-parameter logistic, and raw"
-    )
-    print(f"{'set':13}{'model':32}{'N':>6}  {'SRCC':24}{'PLCC':24}{'PLCC raw':>9}")
+def show(rows: Sequence[Row]) -> None:
+    """Print the models."""
+    print("Agreement with MOS [95 % interval: bootstrap over videos]; PLCC and RMSE after the four-parameter logistic")
+    print(f"{'set':13}{'model':32}{'N':>6}  {'SRCC':22}{'KRCC':22}{'PLCC':22}{'RMSE':22}{'PLCC raw':>9}")
     for row in rows:
-        cells = (f"{row[name]:.3f} {ends(row[f'{name}_interval'])}" for name in ("srcc", "plcc"))
-        print(f"{row['set']:13}{row['model']:32}{row['n']:>6}  " + "".join(f"{c:24}" for c in cells), end="")
+        cells = (f"{row[name]:.3f} {ends(row[f'{name}_interval'])}" for name in ("srcc", "krcc", "plcc", "rmse"))
+        print(f"{row['set']:13}{row['model']:32}{row['n']:>6}  " + "".join(f"{c:22}" for c in cells), end="")
         print(f"{row['plcc_raw']:>9.3f}")
+
+
+def show_differences(rows: Sequence[Row], compared: Sequence[DifferenceRow]) -> None:
+    """Print, per set, the model with the highest SRCC beside each other one, on the videos of both."""
+    print(
+        "\nHighest SRCC of a set minus the others', on the videos of both; p: paired bootstrap and Meng's test, raised"
+        " by Holm's rule over all pairs of models of the set"
+    )
+    print(f"{'set':13}{'highest':24}{'other':32}{'N':>6}  {'difference':26}{'p (Holm)':>9}{'Meng':>9}")
+    for name in SETS:
+        of_set = [row for row in rows if row["set"] == name]
+        best = str(max(of_set, key=lambda row: float(str(row["srcc"])))["model"])
+        for row in compared:
+            if row.benchmark != name or row.measure != "srcc" or best not in (row.first, row.second):
+                continue
+            turned = 1 if row.first == best else -1
+            low, high = sorted(turned * (end or 0.0) for end in (row.low, row.high))
+            other = row.second if turned > 0 else row.first
+            told = f"{turned * row.value:.3f} {ends([low, high])}"
+            print(f"{name:13}{best:24}{other:32}{row.n:>6}  {told:26}{row.p_holm:>9.4f}{row.p_meng_holm:>9.4f}")
+    for name in SETS:
+        found = [row for row in compared if row.benchmark == name and row.measure == "srcc"]
+        apart = sum(row.p_holm is not None and row.p_holm < SIGNIFICANT for row in found)
+        print(f"{name}: {apart} of {len(found)} pairs of models differ in SRCC (p < {SIGNIFICANT}, Holm)")
+
+
+def show_levels(levels: Sequence[Row]) -> None:
+    """Print the order of pairs."""
     print(
         f"\nOrder of pairs against MOS, by the label's strength ({', '.join(LEVELS)}); similar: sign of the difference"
     )

@@ -15,6 +15,7 @@ from w2svqa.cli.curate import curate
 from w2svqa.cli.demo import demo
 from w2svqa.cli.distort import distort
 from w2svqa.cli.doctor import doctor
+from w2svqa.cli.evaluate import evaluate
 from w2svqa.cli.exits import say, silent_on_broken_pipe
 from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
@@ -85,6 +86,22 @@ def _on_cluster(address: str) -> Iterator[None]:
         yield
 
 
-for command in (ingest, curate, distort, label, pair, train, mine, run, score, compare, teachers, doctor, demo):
+COMMANDS: Final = (
+    ingest,
+    curate,
+    distort,
+    label,
+    pair,
+    train,
+    mine,
+    run,
+    score,
+    compare,
+    evaluate,
+    teachers,
+    doctor,
+    demo,
+)
+for command in COMMANDS:
     app.command()(silent_on_broken_pipe(command))
 app.add_typer(runs, name=_RUNS)

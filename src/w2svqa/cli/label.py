@@ -103,7 +103,7 @@ def label(
     if asked and manifest is None:
         raise typer.BadParameter("there is no manifest", param_hint=f"--{next(iter(asked))}-column")
     config = LabelPoolConfig(
-        teachers=_teachers(teachers, parameters or (), options or ()),
+        teachers=pool_teachers(teachers, parameters or (), options or ()),
         manifest=None if manifest is None else PoolManifest(path=str(manifest), columns=asked),
         workers=workers,
         devices=tuple(device.strip() for device in devices.split(",") if device.strip()),
@@ -138,7 +138,8 @@ def split_names(values: Sequence[str]) -> list[str]:
     return [name for name in names if name]
 
 
-def _teachers(values: Sequence[str], parameters: Sequence[str], options: Sequence[str]) -> tuple[PoolTeacher, ...]:
+def pool_teachers(values: Sequence[str], parameters: Sequence[str], options: Sequence[str]) -> tuple[PoolTeacher, ...]:
+    """Return the teachers that options name, with their parameters and options."""
     from w2svqa.stages.pool_teachers import PoolTeacher
 
     names = split_names(values)

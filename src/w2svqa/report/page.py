@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from w2svqa.core.errors import StrPath, printable
 from w2svqa.core.extras import require
@@ -19,6 +19,9 @@ from w2svqa.report.svg import Svg
 
 if TYPE_CHECKING:
     import jinja2
+
+Mark = Literal["best", "second"]
+"""Of a cell among those of its column."""
 
 Cell = str | int | float | None
 """A cell of a table: text, a number, or nothing."""
@@ -71,6 +74,7 @@ class Table:
         caption: what it shows.
         columns: from the left; the first names the row.
         rows: a cell per column.
+        marks: of cells, by row and column from 0: the best of its column is bold, the second underlined.
 
     Raises:
         ValueError: a row has another number of cells.
@@ -80,6 +84,7 @@ class Table:
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    marks: Mapping[tuple[int, int], Mark] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Reject rows that do not fit."""
@@ -228,6 +233,16 @@ def render_page(page: Page) -> str:
     return environment.get_template("page.html.j2").render(
         page=page, style=_template_text("page.css"), script=script, script_hash=f"sha256-{digest}"
     )
+
+
+def render_block(block: Block) -> str:
+    """Return a block as a piece of HTML, to be put into a page of one's own; it looks as that page says.
+
+    Raises:
+        MissingExtraError: Jinja is not installed.
+    """
+    module = _environment().get_template("blocks.html.j2").module
+    return str(getattr(module, block.kind)(block)).strip() + "\n"
 
 
 def write_page(path: StrPath, page: Page) -> None:

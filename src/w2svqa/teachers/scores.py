@@ -134,8 +134,7 @@ class ScoresTeacher(OutsideTeacher):
         """
         del parameters
         table = read_table(argument)
-        names = _column(table, name_column, NAME_COLUMNS, "name_column", others=())
-        values = _column(table, score_column, SCORE_COLUMNS, "score_column", others=(names,))
+        names, values = _columns(table, name_column, score_column)
         made = f"{ARITHMETIC}+{digest_of(table.sha256, names, values)}"
         scores = _scores(table, names, values)
         return cls(scores, argument, made, higher_is_better=higher_is_better, scale=(float(low), float(high)))
@@ -208,6 +207,29 @@ def _digest(path: str, changed: int) -> str:
 def _parts(name: str) -> tuple[str, ...]:
     """Return the parts of a path, however it is written; ``./a`` is ``a``."""
     return tuple(part for part in name.replace("\\", "/").split("/") if part not in ("", ".")) or (name,)
+
+
+def named_scores(path: StrPath, name_column: str = "", score_column: str = "") -> tuple[dict[str, float], str]:
+    """Return the scores of a table by the names in it, NaN where a row has none, and the SHA-256 of the file.
+
+    Args:
+        path: of the table.
+        name_column: which column names the videos; found by its name if empty.
+        score_column: which column holds the scores; likewise.
+
+    Raises:
+        MissingInputError: there is no such file.
+        InputError: it is damaged, a name comes twice, or a score is no number.
+        ConfigError: the columns cannot be told, or a named one is not there.
+        MissingExtraError: it is Parquet and pyarrow is not installed.
+    """
+    table = read_table(path)
+    return _scores(table, *_columns(table, name_column, score_column)), table.sha256
+
+
+def _columns(table: Table, name_column: str, score_column: str) -> tuple[str, str]:
+    names = _column(table, name_column, NAME_COLUMNS, "name_column", others=())
+    return names, _column(table, score_column, SCORE_COLUMNS, "score_column", others=(names,))
 
 
 def _column(table: Table, wanted: str, usual: Sequence[str], option: str, *, others: tuple[str, ...]) -> str:
