@@ -112,6 +112,7 @@ CHECKS: dict[tuple[str, ...], Callable[[Sequence[str], Path], None]] = {
     ("w2svqa", "ingest"): check_parses,
     ("w2svqa", "curate"): check_parses,
     ("w2svqa", "mine"): check_parses,
+    ("w2svqa", "evaluate"): check_parses,
     ("w2svqa", "runs"): check_parses,
     ("w2svqa", "--ray"): check_on_cluster,
     ("w2svqa", "teachers"): check_run,
