@@ -106,14 +106,14 @@ class Lab:
         return round(self.settings.hard_share * self.first_pairs)
 
 
-def say_together(pool: Part, scores: Scores) -> PoolLabels:
+def say_together(pool: Part, scores: Scores, weights: Mapping[str, float] | None = None) -> PoolLabels:
     """Return the pseudo-labels by one or more scorers: consensus calibration, mean and variance, no rating seen."""
     rows = [
         TeacherScoreRow(clip_id=clip, teacher=teacher, version="1", value=value)
         for teacher, values in scores.items()
         for clip, value in zip(pool.names, values.tolist(), strict=True)
     ]
-    config = PoolLabelConfig(least_teachers=min(2, len(scores)))
+    config = PoolLabelConfig(weights=weights or {}, least_teachers=min(2, len(scores)))
     return make_labels(rows, _videos(pool), higher_is_better=dict.fromkeys(scores, True), config=config)
 
 
@@ -217,7 +217,8 @@ def scores_of(student: Student, part: Part) -> list[float]:
 def together_of(labels: PoolLabels, scores: Scores) -> list[float]:
     """Return the mean over teachers of videos outside the pool, by the curves that the pool gave."""
     each = [fit.curve(scores[fit.teacher]) for fit in labels.calibration.fits]
-    return [round(value, 6) for value in np.mean(each, axis=0).tolist()]
+    weights = [fit.weight for fit in labels.calibration.fits]
+    return [round(value, 6) for value in np.average(each, axis=0, weights=weights).tolist()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
