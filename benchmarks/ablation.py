@@ -97,7 +97,7 @@ def without_motion(config: RunConfig) -> RunConfig:
 
 def without_confidence(config: RunConfig) -> RunConfig:
     """Train with the cross-entropy alone."""
-    return replace(config, train=replace(config.train, confidence=replace(config.train.confidence, enabled=False)))
+    return replace(config, train=replace(config.train, confidence=replace(config.train.confidence, form="none")))
 
 
 def in_first_half(clip: ClipRow) -> bool:
@@ -235,7 +235,7 @@ def bundle_of(
         progress=lambda *_: None,
     )
     kept = held_out(versions)
-    return export(
+    export(
         model,
         material.clips,
         [row for row in versions if row.clip_id in kept],
@@ -247,6 +247,7 @@ def bundle_of(
         facts={},
         progress=lambda *_: None,
     )
+    return folder / "bundle"
 
 
 def held_out(versions: Sequence[VersionRow]) -> set[str]:

@@ -16,6 +16,7 @@ from w2svqa.core.errors import InputError
 from w2svqa.core.files import sha256_file
 from w2svqa.core.protocols import Video
 from w2svqa.core.rows import ClipRow
+from w2svqa.pipeline import shared
 from w2svqa.stages.distort import DistortConfig, Distorted, distort_clip
 from w2svqa.stages.label import Labelled, label_clip
 from w2svqa.video.scene import write_scene
@@ -137,7 +138,7 @@ def record_distorted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(clip.name)
         return distort_clip(clip, config, folder, seed=seed)
 
-    monkeypatch.setattr(pipeline, "distort_clip", recorded)
+    monkeypatch.setattr(shared, "distort_clip", recorded)
     return names
 
 
@@ -149,7 +150,7 @@ def record_labelled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(clip.name)
         return label_clip(clip, **options)
 
-    monkeypatch.setattr(pipeline, "label_clip", recorded)
+    monkeypatch.setattr(shared, "label_clip", recorded)
     return names
 
 
@@ -163,11 +164,11 @@ def forbid(monkeypatch: pytest.MonkeyPatch, owner: object, *names: str) -> None:
 
 
 def files(folder: Path) -> dict[str, tuple[int, str]]:
-    """Time and hash of every file but the lock and the configuration."""
+    """Time and hash of every file but the lock, the configuration and the record of starts."""
     return {
         path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, sha256_file(path))
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in (".lock", "run.json")
+        if path.is_file() and path.name not in (".lock", "run.json", "provenance.json")
     }
 
 

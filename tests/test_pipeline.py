@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline_workplace import SCENES, SEED, STEPS, KilledError, Workplace, files, forbid, record_distorted, stop_at
 from w2svqa import Scorer, pipeline
 from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
+from w2svqa.pipeline import pairs, shared, student
 from w2svqa.stages import export, train
 from w2svqa.students.bundle import read_card
 from w2svqa.students.looks import Looks
@@ -56,10 +57,10 @@ def test_the_bundle_scores_a_scene(finished: Workplace, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_run_leaves_what_its_figure_shows_and_nothing_half_made(finished: Workplace) -> None:
     names = {path.name for path in finished.output.iterdir()}
-    assert names == {".lock", "run.json", "clips", "versions", "pairs", "train", "bundle"}
+    assert names == {".lock", "run.json", "provenance.json", "clips", "versions", "stage-1", "quality", "bundle"}
     assert not [path for path in finished.output.rglob(".*") if path.name != ".lock"]
     assert len({path.stat().st_mode for path in (finished.output / "bundle").iterdir()}) == 1
-    assert (finished.output / "bundle").stat().st_mode == (finished.output / "train").stat().st_mode
+    assert (finished.output / "bundle").stat().st_mode == (finished.output / "stage-1" / "train").stat().st_mode
 
 
 @pytest.mark.slow
@@ -81,7 +82,9 @@ def test_the_card_tells_where_the_student_comes_from_but_not_from_which_machine(
 @pytest.mark.slow
 def test_a_second_run_does_nothing_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
     before = files(finished.output)
-    forbid(monkeypatch, pipeline, "ingest", "distort_clip", "make_pairs", "export")
+    forbid(monkeypatch, shared, "ingest", "distort_clip")
+    forbid(monkeypatch, pairs, "make_pairs")
+    forbid(monkeypatch, student, "export")
     forbid(monkeypatch, train, "_step", "_save")
     stages: list[str] = []
     assert finished.run(lambda stage, *_: stages.append(stage)) == finished.output / "bundle"
@@ -91,19 +94,35 @@ def test_a_second_run_does_nothing_again(finished: Workplace, monkeypatch: pytes
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["encoder.onnx", "card.json"])
-def test_a_damaged_bundle_is_exported_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
-    path = finished.output / "bundle" / damage
+def test_a_damaged_bundle_of_a_stage_is_exported_again(
+    finished: Workplace, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    path = finished.output / "stage-1" / "bundle" / damage
     content = path.read_bytes()
     forbid(monkeypatch, train, "_step", "_save")
-    forbid(monkeypatch, pipeline, "distort_clip")
-    exported: list[Path] = []
-    monkeypatch.setattr(pipeline, "export", lambda *arguments, **_: exported.append(arguments[4]))
+    forbid(monkeypatch, shared, "distort_clip")
+
+    def exported(*arguments: object, **_: object) -> None:
+        raise KilledError(f"exports {arguments[4]}")
+
+    monkeypatch.setattr(student, "export", exported)
     path.write_bytes(content[:-10])
     try:
-        finished.run()
+        with pytest.raises(KilledError, match=r"stage-1.bundle"):
+            finished.run()
     finally:
         path.write_bytes(content)
-    assert exported == [finished.output / "bundle"]
+
+
+@pytest.mark.slow
+def test_a_damaged_bundle_of_the_run_is_copied_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, student, "export")
+    path = finished.output / "bundle" / "encoder.onnx"
+    content = path.read_bytes()
+    path.write_bytes(content[:-10])
+    finished.run()
+    assert path.read_bytes() == content
 
 
 @pytest.mark.slow
@@ -114,8 +133,9 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(
     assert len(distorted) == 2
     workplace.run_to("train", 15)
     assert len(distorted) == len(set(distorted)) == SCENES + 1
-    (workplace.output / ".bundle.part").mkdir()  # as if killed during the export, too
-    (workplace.output / ".bundle.part" / "half.onnx").write_bytes(b"half")
+    half = workplace.output / "stage-1" / ".bundle.part"
+    half.mkdir()  # as if killed during the export, too
+    (half / "half.onnx").write_bytes(b"half")
     steps: list[int] = []
     workplace.run(lambda stage, done, *_: steps.append(done) if stage == "train" else None)
     assert steps == list(range(11, STEPS + 1))
@@ -123,7 +143,7 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(
     ours, theirs = (read_card(place.output / "bundle") for place in (workplace, finished))
     assert ours["files"] == theirs["files"]
     assert ours["scale"] == theirs["scale"]
-    assert not (workplace.output / ".bundle.part").exists()
+    assert not half.exists()
 
 
 class Undecided:
@@ -221,7 +241,7 @@ def test_a_pool_without_training_clips_is_refused(workplace: Workplace) -> None:
 
 @pytest.mark.slow
 def test_a_training_begun_on_other_pairs_is_refused(finished: Workplace) -> None:
-    path = finished.output / "train" / "pairs.sha"
+    path = finished.output / "stage-1" / "train" / "pairs.sha"
     bound = path.read_text(encoding="ascii")
     path.write_text("0" * len(bound), encoding="ascii")
     with pytest.raises(StoreError, match="other pairs"):

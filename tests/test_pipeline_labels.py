@@ -18,11 +18,11 @@ from pipeline_workplace import (
     record_distorted,
     record_labelled,
 )
-from w2svqa import pipeline
 from w2svqa.core.errors import ConfigError
 from w2svqa.core.rows import PairRow, ScoreRow
 from w2svqa.core.store import read_artifact, read_manifest
 from w2svqa.distort import distort_video
+from w2svqa.pipeline import pairs, shared, student
 from w2svqa.stages import label
 
 TEST = {"test_primaries": 8, "seconds": 1, "admission": {"least_contents": 2, "resamples": 20}}
@@ -78,7 +78,7 @@ def test_every_training_clip_and_no_other_is_scored_by_every_teacher(finished: W
 
 @pytest.mark.slow
 def test_pairs_and_card_hold_what_vmaf_and_teachers_say(finished: Workplace) -> None:
-    origins = Counter(row.origin for row in read_artifact(finished.output / "pairs", PairRow).rows)
+    origins = Counter(row.origin for row in read_artifact(finished.output / "stage-1" / "pairs", PairRow).rows)
     assert min(origins[origin] for origin in ("severity", "vmaf", "teacher")) > 0
     card = json.loads((finished.output / "bundle" / "card.json").read_text(encoding="utf-8"))
     assert card["pairs"] == origins
@@ -92,7 +92,9 @@ def test_pairs_and_card_hold_what_vmaf_and_teachers_say(finished: Workplace) -> 
 def test_a_second_run_says_what_is_known_of_the_teachers_and_labels_nothing(
     finished: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forbid(monkeypatch, pipeline, "distort_clip", "label_clip", "make_pairs", "export")
+    forbid(monkeypatch, shared, "distort_clip", "label_clip")
+    forbid(monkeypatch, pairs, "make_pairs")
+    forbid(monkeypatch, student, "export")
     said: list[tuple[str, str]] = []
     finished.run(lambda stage, *facts: said.append((stage, str(facts[-1]))))
     assert list(dict.fromkeys(stage for stage, _ in said)) == ["ingest", "distort", "label", "pair", "export"]
@@ -115,7 +117,7 @@ def test_without_vmaf_no_teacher_is_brought_to_a_scale_and_the_run_goes_on(workp
     said = workplace.run_to("pair")
     assert any(text.startswith("sharp: not used: ") and "VMAF" in text for text in said)
     assert read_manifest(workplace.output / "labels").extra["labelled_clips"] == 0
-    assert {row.origin for row in read_artifact(workplace.output / "pairs", PairRow).rows} & {
+    assert {row.origin for row in read_artifact(workplace.output / "stage-1" / "pairs", PairRow).rows} & {
         "vmaf",
         "teacher",
     } == set()
@@ -171,7 +173,7 @@ def test_a_teacher_with_other_parameters_makes_all_labels_anew(
 def test_a_teacher_without_its_parameters_stops_the_run_before_it_distorts(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forbid(monkeypatch, pipeline, "distort_clip", "label_clip")
+    forbid(monkeypatch, shared, "distort_clip", "label_clip")
     config = workplace.write("other.yaml", **workplace.changes | {"label": TEST | {"teachers": [{"name": "sharp"}]}})
     with pytest.raises(ConfigError, match="'sharp' has no parameters"):
         workplace.run(config=config)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline_workplace import SOURCE_OF_ANCHORS, Workplace, record_distorted
-from w2svqa import pipeline
 from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.core.store import read_artifact, read_manifest
+from w2svqa.pipeline import shared
 from w2svqa.stages.distort import DistortConfig, Distorted, distort_clip
 
 
@@ -66,7 +66,7 @@ def test_a_kind_that_could_not_be_made_of_a_clip_is_noted(
         made = distort_clip(clip, config, folder, seed=seed)
         return replace(made, problems=(("blur", "too small"),)) if clip.name == "one.mkv" else made
 
-    monkeypatch.setattr(pipeline, "distort_clip", without_blur)
+    monkeypatch.setattr(shared, "distort_clip", without_blur)
     said = workplace.run_to("pair")
     path = workplace.clips / "one.mkv"
     assert failed(workplace) == {f"blur of {path}": "too small"}

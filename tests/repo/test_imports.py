@@ -28,6 +28,7 @@ RANKS = {name: rank for rank, names in enumerate(TIERS) for name in names}
 # What `pip install w2svqa` does not bring; the parts below must work without it.
 HEAVY = (
     "PIL",
+    "accelerate",
     "cv2",
     "fsspec",
     "huggingface_hub",
@@ -40,6 +41,7 @@ HEAVY = (
     "safetensors",
     "scipy",
     "sentencepiece",
+    "tensorboard",
     "torch",
     "yaml",
 )

@@ -20,7 +20,7 @@ KINDS = tuple(SIMULATORS)
 SIZE = (360, 640)
 FRAMES = 25
 DETAILS, CODEC_DETAILS = 4, 3
-ALONE = {f"{name}_groups": 0 for name in ("severity", "same", "cross", "peer", "vmaf", "teacher")}
+ALONE = {f"{name}_groups": 0 for name in BatchConfig().groups}
 
 LADDERS = {
     "resizing": (1, 4),

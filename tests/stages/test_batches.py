@@ -27,7 +27,7 @@ from w2svqa.core.errors import ConfigError, StoreError
 from w2svqa.core.levels import INFERIOR
 from w2svqa.core.rows import PairRow
 from w2svqa.distort import SIMULATORS
-from w2svqa.stages import batches as module
+from w2svqa.stages import renditions
 from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig
 from w2svqa.students.views import MOTION_SIZE, VIEW_SIZE
 
@@ -137,8 +137,8 @@ def test_a_mixture_is_one_mild_spatial_kind_that_the_pair_is_not_about(
         calls.append((name, level, seed))
         return pictures
 
-    monkeypatch.setattr(module, "distort_frame", spying)
-    monkeypatch.setattr(module, "distort_reduced", spying)
+    monkeypatch.setattr(renditions, "distort_frame", spying)
+    monkeypatch.setattr(renditions, "distort_reduced", spying)
     batches = only(folder, severity_pairs("clean", kind), mixtures=1)
     bases = set()
     for step in range(40):

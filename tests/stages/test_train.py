@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from train_pool import KINDS, ONE_GROUP, PLAIN, SHORT, SMALL, KilledError, Pool, assert_same, silent, stop_at
 
 from w2svqa.core.errors import StoreError, W2SVQAError
-from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages import train as module
+from w2svqa.stages import train_step
 from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig, Batches
-from w2svqa.stages.pair import PairConfig, make_pairs
 from w2svqa.stages.train import (
     CHECKPOINT,
     LOG,
     ModelConfig,
-    Progress,
     TrainConfig,
     build,
     log_records,
@@ -29,91 +28,13 @@ from w2svqa.stages.train import (
     rate_at,
     train,
 )
+from w2svqa.stages.train_checkpoint import BEFORE
 from w2svqa.students.compact import CompactModel
-from w2svqa.students.crops import SIDE, Crops, Rendition, write_crops
-from w2svqa.students.views import MOTION_SIZE, VIEW_SIZE
-
-KINDS = ("noise",)
-LEVELS = 5
-SMALL = ModelConfig(widths=(4, 4, 8, 8), token=8, hidden=8)
-ONE_GROUP = BatchConfig(severity_groups=1, same_groups=1, cross_groups=1, details=1)
-
-
-class KilledError(Exception):
-    """Stands for a kill."""
-
-
-def silent(step: int, steps: int, text: str) -> None:
-    """A progress that shows nothing."""
-
-
-def version(clip: str, level: int) -> VersionRow:
-    kind = KINDS[0] if level else "none"
-    return VersionRow(
-        version_id=f"{clip}-{kind}-{level}",
-        clip_id=clip,
-        kind=kind,
-        level=level,
-        severity=level / LEVELS,
-        primary=True,
-        split="train",
-        is_still=False,
-        vmaf=None,
-        views=f"crops/{clip}.npz",
-        row=0,
-        stored=level == 0,
-        seconds=1,
-    )
-
-
-class Pool:
-    """Two grey clips with rising noise: what any network can order."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.versions = [version(clip, level) for clip in ("a", "b") for level in range(LEVELS + 1)]
-        self.pairs: list[PairRow] = make_pairs(self.versions, PairConfig(), split="train", seed=0)
-        random = np.random.default_rng(0)
-        for clip in ("a", "b"):
-            pictures = np.broadcast_to(random.integers(90, 160, 3, dtype=np.uint8), (3, SIDE, SIDE, 3))
-            motion = random.integers(90, 160, (5, *MOTION_SIZE), dtype=np.uint8)
-            whole = pictures[2, :VIEW_SIZE, :VIEW_SIZE, 0]
-            rendition = Rendition(details=pictures[:2], whole=whole, motion=motion)
-            write_crops(folder / "crops" / f"{clip}.npz", Crops(size=(288, 432), renditions=(rendition,)))
-
-    def train(self, folder: Path, config: TrainConfig, progress: Progress = silent, seed: int = 0) -> CompactModel:
-        return train(
-            self.versions,
-            self.pairs,
-            config,
-            folder,
-            crops_folder=self.folder,
-            kinds=KINDS,
-            seed=seed,
-            progress=progress,
-        )
 
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     return Pool(tmp_path_factory.mktemp("views"))
-
-
-SHORT = TrainConfig(model=SMALL, batch=ONE_GROUP, steps=6, checkpoint_steps=3)
-
-
-def stop_at(last: int) -> Progress:
-    def progress(step: int, steps: int, text: str) -> None:
-        if step == last:
-            raise KilledError(f"{step}/{steps} {text}")
-
-    return progress
-
-
-def assert_same(one: CompactModel, other: CompactModel) -> None:
-    ours, theirs = one.state_dict(), other.state_dict()
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +74,7 @@ def test_the_model_comes_back_ready_to_score_and_the_folder_holds_nothing_else(
 ) -> None:
     model, folder = whole
     assert not model.training
-    assert {path.name for path in folder.iterdir()} == {CHECKPOINT, LOG}
+    assert {path.name for path in folder.iterdir()} == {CHECKPOINT, BEFORE, LOG}
     records = list(log_records(folder))
     assert [record["step"] for record in records] == [3, 6]
     assert all(np.isfinite(list(record.values())).all() for record in records)
@@ -168,14 +89,14 @@ def test_another_seed_gives_other_weights(pool: Pool, whole: tuple[CompactModel,
 
 def test_the_global_generator_is_left_alone(pool: Pool, tmp_path: Path) -> None:
     state = torch.random.get_rng_state()
-    pool.train(tmp_path, TrainConfig(model=SMALL, batch=ONE_GROUP, steps=1))
+    pool.train(tmp_path, TrainConfig(**PLAIN, batch=ONE_GROUP, steps=1))
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 @pytest.mark.slow
 def test_an_easy_problem_is_learned(pool: Pool, tmp_path: Path) -> None:
     batch = BatchConfig(severity_groups=2, same_groups=0, cross_groups=0, details=1)
-    config = TrainConfig(model=SMALL, batch=batch, steps=200, learning_rate=3e-2, checkpoint_steps=10)
+    config = TrainConfig(**PLAIN, batch=batch, steps=200, learning_rate=3e-2, checkpoint_steps=10)
     pool.train(tmp_path, config)
     records = list(log_records(tmp_path))
     assert records[-1]["label"] < 0.6 * records[0]["label"]
@@ -232,18 +153,19 @@ def test_a_checkpoint_of_another_model_is_refused(pool: Pool, whole: tuple[Compa
 def test_a_loss_that_is_not_finite_names_its_step_and_keeps_the_checkpoint(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    diagnosis = module._diagnosis_loss
+    diagnosis = train_step.diagnosis_loss
     calls: list[int] = []
 
-    def broken(*arguments: Any) -> torch.Tensor:  # noqa: ANN401 (passed on as they are)
+    def broken(*arguments: Any, **options: Any) -> tuple[torch.Tensor, float]:  # noqa: ANN401 (passed on as they are)
         calls.append(0)
-        return diagnosis(*arguments) * (float("nan") if len(calls) == 5 else 1)
+        part, whole = diagnosis(*arguments, **options)
+        return part, float("nan") if len(calls) == 5 else whole
 
-    monkeypatch.setattr(module, "_diagnosis_loss", broken)
+    monkeypatch.setattr(train_step, "diagnosis_loss", broken)
     with pytest.raises(W2SVQAError, match="the loss of step 5 is nan") as caught:
         pool.train(tmp_path, SHORT)
     batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=KINDS, config=ONE_GROUP, seed=0).at(4)
-    assert caught.value.problem.endswith(f"its batch held {', '.join(batch.names)}")
+    assert set(caught.value.problem.partition("its batch held ")[2].split(", ")) == set(batch.names)
     assert caught.value.remedy is not None
     assert "learning_rate" in caught.value.remedy
     state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
@@ -261,19 +183,14 @@ def test_the_learning_rate_rises_linearly_and_falls_along_a_cosine(
     assert rate_at(progress, warm_up) == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_optimiser_gets_the_rate_of_the_schedule(
-    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rates: list[float] = []
-
-    def look(_: CompactModel, optimiser: torch.optim.Optimizer, *__: object) -> dict[str, float]:
-        rates.extend(group["lr"] for group in optimiser.param_groups)
-        return {"loss": 0.0, "accuracy": 0.0}
-
-    monkeypatch.setattr(module, "_step", look)
-    pool.train(tmp_path, TrainConfig(model=SMALL, batch=ONE_GROUP, steps=10, learning_rate=0.5, warm_up=0.2))
+def test_the_optimiser_gets_the_rate_of_the_schedule(pool: Pool, tmp_path: Path) -> None:
+    config = TrainConfig(**PLAIN | {"log_steps": 1}, batch=ONE_GROUP, steps=10, learning_rate=0.5, warm_up=0.2)
+    pool.train(tmp_path, config)
+    rates = [record["learning_rate"] for record in log_records(tmp_path)]
     assert rates == pytest.approx([0.5 * rate_at((step + 0.5) / 10, 0.2) for step in range(10)])
     assert 0 < min(rates) < max(rates) < 0.5  # no step without a rate
+    state = torch.load(tmp_path / CHECKPOINT, weights_only=True)
+    assert [group["lr"] for group in state["optimiser"]["param_groups"]] == pytest.approx(rates[-1:])
 
 
 def test_making_batches_ahead_changes_nothing(
@@ -322,6 +239,13 @@ def test_with_motion_its_branch_learns(whole: tuple[CompactModel, Path]) -> None
     assert all(not torch.equal(trained[name], fresh[name]) for name in names)
 
 
+def diagnose(model: CompactModel, tokens: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, float]:
+    logits, severities = model.diagnosis(tokens)
+    return train_step.diagnosis_loss(
+        logits, severities, torch.from_numpy(batch.kinds), torch.from_numpy(batch.severities)
+    )
+
+
 def test_a_version_counts_in_the_diagnosis_as_much_as_it_is_severe(pool: Pool) -> None:
     config = BatchConfig(severity_groups=1, same_groups=0, cross_groups=0, peer_groups=0, details=1, mixtures=0)
     batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=KINDS, config=config, seed=0).at(0)
@@ -333,7 +257,7 @@ def test_a_version_counts_in_the_diagnosis_as_much_as_it_is_severe(pool: Pool) -
     assert len(set(weights.tolist())) > 2
     squares = functional.mse_loss(severities, torch.from_numpy(batch.severities))
     expected = ((weights * each).sum() / weights.sum() + squares).detach()
-    assert float(module._diagnosis_loss(model, tokens, batch).detach()) == pytest.approx(float(expected), rel=1e-5)
+    assert diagnose(model, tokens, batch)[1] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_none_is_no_answer_where_nobody_knows(pool: Pool) -> None:
@@ -344,11 +268,11 @@ def test_none_is_no_answer_where_nobody_knows(pool: Pool) -> None:
     batch = replace(batch, kinds=np.where(noisy, 1, UNKNOWN), severities=severities)
     model = build(SMALL, ("noise", "blur"), seed=0)
     tokens = torch.randn(len(batch.names), 8, generator=torch.Generator().manual_seed(0))
-    loss = module._diagnosis_loss(model, tokens, batch)
+    part, loss = diagnose(model, tokens, batch)
     with torch.no_grad():
         model.diagnosis.kinds.bias[0] += 5
-    assert float(module._diagnosis_loss(model, tokens, batch).detach()) == pytest.approx(float(loss.detach()))
-    torch.autograd.backward(loss)
+    assert diagnose(model, tokens, batch)[1] == pytest.approx(loss)
+    torch.autograd.backward(part)
     weight = model.diagnosis.kinds.weight.grad
     assert weight is not None
     assert torch.isfinite(weight).all()
@@ -359,13 +283,13 @@ def test_a_batch_of_unknown_kinds_has_no_diagnosis_loss(pool: Pool) -> None:
     config = BatchConfig(severity_groups=1, same_groups=0, cross_groups=0, peer_groups=0, details=1, mixtures=1)
     batch = Batches(pool.versions, pool.pairs, pool.folder, kinds=KINDS, config=config, seed=0).at(0)
     model = build(SMALL, KINDS, seed=0)
-    loss = module._diagnosis_loss(model, torch.randn(len(batch.names), 8), batch)
-    assert float(loss.detach()) == 0
-    torch.autograd.backward(loss)  # and it has a gradient, of nothing
+    part, loss = diagnose(model, torch.randn(len(batch.names), 8), batch)
+    assert float(part.detach()) == loss == 0
+    torch.autograd.backward(part)  # and it has a gradient, of nothing
 
 
 def test_brain_floats_train_too(pool: Pool, tmp_path: Path) -> None:
-    config = TrainConfig(model=SMALL, batch=ONE_GROUP, steps=2, precision="bf16")
+    config = TrainConfig(**PLAIN, batch=ONE_GROUP, steps=2, precision="bf16")
     model = pool.train(tmp_path, config)
     assert all(weight.dtype == torch.float32 for weight in model.parameters())
     assert parameters(model) == sum(weight.numel() for weight in build(SMALL, KINDS, seed=0).parameters())

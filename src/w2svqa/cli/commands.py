@@ -17,6 +17,7 @@ from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
 from w2svqa.cli.pair import pair
 from w2svqa.cli.run import run
+from w2svqa.cli.runs import runs
 from w2svqa.cli.score import score
 from w2svqa.cli.teachers import teachers
 
@@ -48,3 +49,4 @@ def w2svqa(
 
 for command in (ingest, curate, run, score, compare, distort, label, pair, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))
+app.add_typer(runs, name="runs")

@@ -23,11 +23,21 @@ def run(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help=f"Folder of the videos: sets {DATA_VARIABLE} for this run.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that distort and label clips side by side.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that distort, label and score clips side by side.")
+    ] = 1,
+    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train side by side.")] = 1,
+    launch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help="What starts the training processes, such as 'torchrun --nproc-per-node 4'."
+        ),
+    ] = None,
 ) -> None:
-    """Train a student from unlabeled videos: ingest, distort, label, pair, train, export.
+    """Train a student from unlabeled videos: ingest, distort, label, then stage after stage pair, train, export, mine.
 
-    Interrupted or killed, the same command goes on where it stopped. Needs the extra "train".
+    Interrupted or killed, the same command goes on where it stopped. `w2svqa runs show DIR` tells how far it is, and
+    DIR/report.html what came out. Needs the extra "train".
     """
     if data is not None:
         if not data.is_dir():
@@ -39,7 +49,12 @@ def run(
     require("torch", extra="train")
     from w2svqa import pipeline
 
+    from w2svqa.report.run_page import write_run_page
+
     with stage_progress() as progress:
-        bundle = pipeline.run(config, output=output, workers=workers, progress=progress)
+        bundle = pipeline.run(
+            config, output=output, workers=workers, processes=processes, launcher=launch, progress=progress
+        )
     exits.say(str(bundle))
+    exits.note(f"what came out: {write_run_page(bundle.parent)}")
     exits.note(f"the student is ready: w2svqa score --student {bundle} FILE")

@@ -104,12 +104,25 @@ def difference(old: object, new: object) -> list[str]:
         >>> difference({"train": {"steps": 100, "seed": 1}}, {"train": {"steps": 200, "seed": 1}})
         ['train.steps: 100 -> 200']
     """
-    before, after = dict(_leaves(_plain(old), "")), dict(_leaves(_plain(new), ""))
+    before, after = leaves(old), leaves(new)
     return [
         f"{key}: {_shown(before, key)} -> {_shown(after, key)}"
         for key in sorted(before.keys() | after.keys())
         if _shown(before, key) != _shown(after, key)
     ]
+
+
+def leaves(config: object) -> dict[str, object]:
+    """Return every value of a configuration by its dotted key; lists and empty mappings are values.
+
+    Args:
+        config: a configuration, or plain values as :func:`to_mapping` gives them.
+
+    Example:
+        >>> leaves({"train": {"steps": 100, "widths": [4, 8]}})
+        {'train.steps': 100, 'train.widths': [4, 8]}
+    """
+    return dict(_leaves(_plain(config), ""))
 
 
 def _plain(value: object) -> object:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import secrets
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from w2svqa.core.errors import StoreError, StrPath, UnwritableError
-
-LOCK_NAME = ".lock"
+from w2svqa.core.holder import LOCK_NAME, MOST_BYTES, from_bytes, this_process, to_bytes
 
 # The disk's answers, whoever was writing: no room, over the quota, over the size limit, read-only, broken.
 _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -110,7 +107,7 @@ def hold(folder: StrPath) -> Iterator[None]:
     by a killed run is taken over. The file says who holds it.
 
     Raises:
-        StoreError: another process holds the folder; the message has its number and host.
+        StoreError: another process holds the folder; the message has its number, host, user and command line.
     """
     path = Path(folder) / LOCK_NAME
     with _disk_errors(path, any_error=True):
@@ -122,7 +119,7 @@ def hold(folder: StrPath) -> Iterator[None]:
             raise StoreError(f"held by {_holder(descriptor)}", path=folder, remedy="wait for it, or stop it")
         with _disk_errors(path, any_error=True):
             os.ftruncate(descriptor, 0)
-            os.write(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode())
+            os.write(descriptor, to_bytes(this_process()))
         yield
         os.ftruncate(descriptor, 0)
     finally:
@@ -130,11 +127,8 @@ def hold(folder: StrPath) -> Iterator[None]:
 
 
 def _holder(descriptor: int) -> str:
-    try:
-        holder = json.loads(os.read(descriptor, 4096))
-        return f"process {holder['pid']} on {holder['host']}"
-    except (ValueError, KeyError, TypeError):
-        return "another process"  # which has not yet written its name
+    holder = from_bytes(os.read(descriptor, MOST_BYTES))
+    return "another process" if holder is None else str(holder)  # None: it has not yet written its name
 
 
 if sys.platform == "win32":

@@ -8,8 +8,13 @@ from typing import Literal
 Split = Literal["train", "anchor", "calibration"]
 """``train``: the student learns from it; ``anchor``: gives the anchors; ``calibration``: fits scale and interval."""
 
-Origin = Literal["severity", "same", "cross", "peer", "vmaf", "teacher"]
-"""Why a pair has its level: see :mod:`w2svqa.stages.pair`."""
+Origin = Literal["severity", "same", "cross", "peer", "vmaf", "teacher", "gmad", "misclassified", "random"]
+"""Why a pair has its level; for the first six see :mod:`w2svqa.stages.pair`.
+
+From stage 2 on: ``gmad``, where student and teachers disagree most, and ``random``, its control, both of real clips and
+labelled by the student of the stage before; ``misclassified``, a synthetic pair that this student got wrong, with the
+level that is known.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,3 +274,39 @@ class PoolPairRow:
     source: str
     uncertainty: float
     stage: int
+
+
+Truth = Literal["mos", "severity", "vmaf", "before"]
+"""What labels are held against: human ratings, known severities, VMAF, or the labels of the stage before."""
+
+Measure = Literal["accuracy", "level_accuracy", "srcc", "agreement", "kappa"]
+"""How: see :mod:`w2svqa.stages.label_quality`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelQualityRow:
+    """How good the labels of one source are, at one stage.
+
+    Attributes:
+        stage: of weak-to-strong training that the labels are for, from 1.
+        source: who gave them: a teacher's name, ``"ensemble"``, ``"student-1"``.
+        against: what they are held against.
+        kind: the distortion; empty for all together.
+        measure: how.
+        value: the figure, higher is better; ``None`` where nothing counts.
+        low: lower end of the 95 % interval; ``None`` as above.
+        high: upper end.
+        n: how many pairs, ladders or videos it is of.
+        contents: how many contents these come from, which are what the bootstrap draws.
+    """
+
+    stage: int
+    source: str
+    against: Truth
+    kind: str
+    measure: Measure
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    contents: int

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from w2svqa.core.config import config_hash, load_config, to_mapping
+from w2svqa.core.config import load_config
 from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
+from w2svqa.core.provenance import recorded
 from w2svqa.core.stage_rows import HeldBackRow
 from w2svqa.pipeline.config import RunConfig
 from w2svqa.pipeline.context import Material, Progress, Run, claim
@@ -17,8 +18,10 @@ from w2svqa.pipeline.pairs import make_first_pairs, make_next_pairs
 from w2svqa.pipeline.quality import write_quality
 from w2svqa.pipeline.shared import make_material
 from w2svqa.pipeline.student import make_student, publish
+from w2svqa.stages.held_back import write_held_back
+from w2svqa.stages.held_out import content_accuracy
 from w2svqa.stages.label import teacher_versions
-from w2svqa.stages.stopping import Decision, Gain, held_back_gain, should_stop
+from w2svqa.stages.stopping import Decision, held_back_gain, should_stop, write_decision
 from w2svqa.teachers.ffmpeg import ffmpeg_with_filter
 
 
@@ -29,16 +32,19 @@ class StageResult:
     Attributes:
         number: from 1.
         held_back: its student's scores of what is held back.
-        gain: over the student that was the best so far; ``None`` for the first.
-        better: it is the best so far.
-        reason: why a further stage is begun or not; empty after the first.
+        accuracy: how well it orders each content of that, 0 to 1.
+        decision: its gain over the best student so far, and whether to go on; ``None`` for the first.
     """
 
     number: int
     held_back: Sequence[HeldBackRow]
-    gain: Gain | None = None
-    better: bool = True
-    reason: str = ""
+    accuracy: Mapping[str, float]
+    decision: Decision | None = None
+
+    @property
+    def better(self) -> bool:
+        """Whether its student is the best so far; it is taken for that where nothing could be measured."""
+        return self.decision is None or self.decision.gain.value is None or self.decision.gain.value > 0
 
 
 def run(
@@ -80,17 +86,17 @@ def run(
     with hold(folder):
         claim(folder, config)
         _check_tools(config)
-        record_start(folder, config_hash=config_hash(to_mapping(config)), seed=config.seed)
-        return _stages(
-            Run(
-                config=config,
-                folder=folder,
-                workers=workers,
-                processes=processes,
-                launcher=launcher,
-                progress=progress,
+        with recorded(folder, config=config, seed=config.seed):
+            return _stages(
+                Run(
+                    config=config,
+                    folder=folder,
+                    workers=workers,
+                    processes=processes,
+                    launcher=launcher,
+                    progress=progress,
+                )
             )
-        )
 
 
 def _check_tools(config: RunConfig) -> None:
@@ -102,12 +108,43 @@ def _check_tools(config: RunConfig) -> None:
 
 def _stages(run: Run) -> Path:
     material = make_material(run)
-    results = [_first_stage(run, material)]
+    make_first_pairs(run, material)
+    results = [_measured(run, material, 1, {})]
     for number in range(2, run.config.later.stages + 2):
-        results.append(_later_stage(run, material, number, results))
-        run.tell("stage", number)(1, 1, results[-1].reason)
-        if _ends(results[-1]):
+        if results[-1].decision is not None and results[-1].decision.stop and run.config.later.stop.enabled:
             break
-    best = [result.number for result in results if result.better][-1]
-    write_quality(run, material, results)
-    return publish(run, best)
+        results.append(_later_stage(run, material, number, results))
+    write_quality(run, material, [result.held_back for result in results])
+    return publish(run, _best(results).number)
+
+
+def _later_stage(run: Run, material: Material, number: int, results: Sequence[StageResult]) -> StageResult:
+    make_next_pairs(run, material, number)
+    made = _measured(run, material, number, {"stages": _told(results)})
+    config, best = run.config.later.stop, _best(results)
+    gain = held_back_gain(best.accuracy, made.accuracy, config, seed=run.config.seed)
+    decision = should_stop(gain, config.minimum)
+    write_decision(run.stage(number), decision)
+    run.tell("gain", number)(1, 1, f"against stage {best.number}: {decision.reason}")
+    return replace(made, decision=decision)
+
+
+def _measured(run: Run, material: Material, number: int, facts: Mapping[str, object]) -> StageResult:
+    """Make the student of a stage whose pairs are there, and keep how it does on what is held back."""
+    held_back = make_student(run, material, number, facts)
+    accuracy = content_accuracy(held_back)
+    write_held_back(run.stage(number), "pairs in the right order", accuracy)
+    return StageResult(number=number, held_back=held_back, accuracy=accuracy)
+
+
+def _best(results: Sequence[StageResult]) -> StageResult:
+    return [result for result in results if result.better][-1]
+
+
+def _told(results: Sequence[StageResult]) -> list[dict[str, object]]:
+    """What a card says of the stages before."""
+    return [
+        {"stage": result.number, "gain": asdict(result.decision.gain), "reason": result.decision.reason}
+        for result in results
+        if result.decision is not None
+    ]

@@ -1,4 +1,4 @@
-"""What a stage learns from: the first from severities and weak teachers, a later one also from what its student finds hard."""
+"""What a stage learns from: severities and weak teachers, then also what the student of the stage before finds hard."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ def make_first_pairs(run: Run, material: Material) -> list[PairRow]:
         pairs = make_pairs(material.versions, config, split="train", seed=seed, labels=labels)
         if not pairs:
             raise ConfigError("there is nothing to train on: no training clip has two severities", remedy="add clips")
-        write_artifact(
-            folder, pairs, PairRow, kind=PAIRS, config=config, inputs=inputs, seed=seed, extra=shares(pairs)
-        )
+        write_artifact(folder, pairs, PairRow, kind=PAIRS, config=config, inputs=inputs, seed=seed, extra=shares(pairs))
     return _read(run, 1)
 
 

@@ -48,9 +48,7 @@ def make_student(run: Run, material: Material, number: int, facts: Mapping[str, 
     return _exported(run, material, number, model, {"pairs": shares(pairs), **facts})
 
 
-def train_stage(
-    folder: Path, stage: int, progress: Callable[[int, int, str], None] = lambda *_: None
-) -> CompactModel:
+def train_stage(folder: Path, stage: int, progress: Callable[[int, int, str], None] = lambda *_: None) -> CompactModel:
     """Train the student of one stage whose tables are in the folder of a run, or what is left of that training.
 
     Every process of a distributed training calls this; the one with rank 0 writes.

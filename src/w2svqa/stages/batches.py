@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import ConfigError
 from w2svqa.core.random import generator
 from w2svqa.core.rows import Origin, PairRow, VersionRow
-from w2svqa.distort import SIMULATORS, distort_frame, distort_reduced
+from w2svqa.distort import SIMULATORS
+from w2svqa.stages.renditions import distorted
 from w2svqa.students.crops import MARGIN, Crops, Rendition, read_crops
 from w2svqa.students.views import VIEW_SIZE, join_views, make_motion
 
@@ -28,7 +29,7 @@ _UNDONE_BY = {"brightening": "darkening", "darkening": "brightening", "blur": "n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchConfig:
-    """What one step of training sees.
+    """What one step of training sees: so many groups of each origin, where there are pairs of it.
 
     Attributes:
         severity_groups: groups of severity pairs (one clip, one distortion) per step.
@@ -37,6 +38,9 @@ class BatchConfig:
         peer_groups: groups of pairs of equal severity across contents per step.
         vmaf_groups: groups of pairs that VMAF has judged per step.
         teacher_groups: groups of pairs of real clips that the weak teachers have judged per step.
+        gmad_groups: groups of pairs on which student and teachers disagreed most, per step (from stage 2 on).
+        misclassified_groups: groups of synthetic pairs that the last stage's student got wrong, per step.
+        random_groups: groups of pairs drawn at random instead of the hard ones, per step.
         details: detail crops of each second, drawn at random; the whole picture comes on top.
         mixtures: share of the severity groups all of whose versions get the same mild second distortion on top.
         mixture_level: greatest level of that second distortion.
@@ -48,6 +52,9 @@ class BatchConfig:
     peer_groups: int = 1
     vmaf_groups: int = 6
     teacher_groups: int = 2
+    gmad_groups: int = 2
+    misclassified_groups: int = 2
+    random_groups: int = 2
     details: int = 1
     mixtures: float = 0.2
     mixture_level: int = 2
@@ -74,6 +81,9 @@ class BatchConfig:
             "peer": self.peer_groups,
             "vmaf": self.vmaf_groups,
             "teacher": self.teacher_groups,
+            "gmad": self.gmad_groups,
+            "misclassified": self.misclassified_groups,
+            "random": self.random_groups,
         }
 
 
@@ -138,9 +148,11 @@ class Batches:
         kinds: names of the distortions, in the order of the diagnosis.
         config: what one step sees.
         seed: fixes everything that is drawn.
+        share: ``(index, count)`` of this process among several: it makes every ``count``-th group. Together the
+            processes make what one alone makes.
 
     Raises:
-        ConfigError: no pair is of an origin that a step takes.
+        ConfigError: no pair is of an origin that a step takes, or a step has fewer groups than there are processes.
     """
 
     def __init__(
@@ -152,16 +164,24 @@ class Batches:
         kinds: Sequence[str],
         config: BatchConfig,
         seed: int,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self._versions = {version.version_id: version for version in versions}
         self._folder = folder
         self._kinds = tuple(kinds)
         self._config = config
         self._seed = seed
-        self._groups = _by_origin(pairs)
-        if not any(count and origin in self._groups for origin, count in config.groups.items()):
+        groups = _by_origin(pairs)
+        wanted = ((origin, count) for origin, count in config.groups.items() if origin in groups)
+        self._choices = [groups[origin] for origin, count in wanted for _ in range(count)]
+        self._share = share
+        if not self._choices:
             raise ConfigError(
                 f"none of the {len(pairs)} pairs is of an origin that a step takes", remedy="give a step more groups"
+            )
+        if len(self._choices) < share[1]:
+            raise ConfigError(
+                f"a step has {len(self._choices)} groups for {share[1]} processes", remedy="start fewer processes"
             )
         self._cache: dict[str, Crops] = {}
         self._bases = [
@@ -172,19 +192,24 @@ class Batches:
         ]
 
     def at(self, step: int) -> Batch:
-        """Return the batch of step ``step``.
+        """Return the batch of step ``step``, or this process's share of it.
 
         Raises:
             StoreError: a file of the crop cache is missing or damaged.
         """
-        random = generator(self._seed, "batch", step)
-        parts = [
-            self._group(groups[int(random.integers(len(groups)))], random)
-            for origin, count in self._config.groups.items()
-            for groups in [self._groups.get(origin, [])]
-            for _ in range(count if groups else 0)
-        ]
-        return _joined(parts)
+        index, count = self._share
+        return _joined([self._group(*self._drawn(step, place)) for place in range(index, len(self._choices), count)])
+
+    def names(self, step: int) -> tuple[str, ...]:
+        """Return the version ids of the whole batch of step ``step``, of all processes; no picture is made for it."""
+        groups = (self._drawn(step, place)[0] for place in range(len(self._choices)))
+        return tuple(dict.fromkeys(name for pairs in groups for pair in pairs for name in (pair.first, pair.second)))
+
+    def _drawn(self, step: int, place: int) -> tuple[list[PairRow], np.random.Generator]:
+        """Draw a group of a step; what is drawn next looks at it. Groups do not depend on each other."""
+        random = generator(self._seed, "batch", step, place)
+        groups = self._choices[place]
+        return groups[int(random.integers(len(groups)))], random
 
     def _group(self, pairs: Sequence[PairRow], random: np.random.Generator) -> Batch:
         # a pair of a version with itself needs two different looks at it; the others are encoded once
@@ -241,7 +266,7 @@ class Batches:
             motion=rendition.motion[:: 1 + plan.halve],
         )
         for kind, level in _steps(row, plan):
-            shown = _distorted(shown, kind, level, crops.size, drawn if plan.grain is None else plan.grain)
+            shown = distorted(shown, kind, level, crops.size, drawn if plan.grain is None else plan.grain)
         # a version with fewer details than wanted shows some of them twice: every version has as many views
         filled = np.arange(self._config.details) % len(shown.details)
         shifted = shown.details[filled, top : top + VIEW_SIZE, left : left + VIEW_SIZE]
@@ -284,21 +309,6 @@ def _steps(row: VersionRow, plan: _Plan) -> list[tuple[str, int]]:
     """What is left to do to the stored pictures: the base first, as a source has its faults before it is distorted."""
     steps = [] if plan.base is None else [plan.base]
     return steps if row.stored else [*steps, (row.kind, row.level)]
-
-
-def _distorted(shown: Rendition, kind: str, level: int, size: tuple[int, int], seed: int) -> Rendition:
-    details = shown.details
-    if SIMULATORS[kind].on_frame is not None:
-        details = np.stack(
-            [distort_frame(detail, kind, level, seed=seed, index=index) for index, detail in enumerate(details)]
-        )
-    motion = shown.motion
-    if len(motion):
-        motion = distort_reduced(motion, kind, level, size=size, seed=seed)
-    whole = shown.whole[None]
-    if SIMULATORS[kind].family == "spatial":
-        whole = distort_reduced(whole, kind, level, size=size, seed=seed)
-    return Rendition(details=details, whole=whole[0], motion=motion)
 
 
 def _by_origin(pairs: Sequence[PairRow]) -> Mapping[str, list[list[PairRow]]]:

@@ -184,9 +184,7 @@ def _ladders(rows: Sequence[HeldBackRow]) -> list[list[float]]:
     """The scores of each distortion of one content, mild to severe."""
     clean = [row.raw for row in rows if row.kind == "none" and row.primary]
     kinds = sorted({row.kind for row in rows} - {"none"})
-    return [
-        clean + [row.raw for row in sorted(rows, key=lambda row: row.level) if row.kind == kind] for kind in kinds
-    ]
+    return [clean + [row.raw for row in sorted(rows, key=lambda row: row.level) if row.kind == kind] for kind in kinds]
 
 
 def _share_in_order(ladders: Sequence[Sequence[float]]) -> float | None:

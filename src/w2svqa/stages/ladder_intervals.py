@@ -102,7 +102,7 @@ def estimate(name: str, owners: Sequence[str], statistic: Statistic) -> Figure:
         nothing = np.full(RESAMPLES, np.nan)
         return Figure(name=name, value=np.nan, low=np.nan, high=np.nan, n=0, sources=(), draws=nothing)
     draws = statistic(resample(len(names))[:, place])
-    low, high = _interval(draws)
+    low, high = percentiles(draws)
     return Figure(
         name=name,
         value=float(statistic(np.ones((1, len(owners)), np.int64))[0]),
@@ -122,15 +122,18 @@ def difference(student: Figure, other: Figure) -> tuple[float, float, float]:
     """
     if student.sources != other.sources:
         raise ValueError(f"{student.name} has other sources than {other.name}")
-    return (student.value - other.value, *_interval(student.draws - other.draws))
+    return (student.value - other.value, *percentiles(student.draws - other.draws))
 
 
-def _interval(draws: Floats) -> tuple[float, float]:
-    """Percentiles over the resamples that have the figure at all."""
+def percentiles(draws: Floats, level: float = INTERVAL) -> tuple[float, float]:
+    """Return the ends of the central interval of a share ``level``, over the resamples that have the figure at all.
+
+    NaN if none has.
+    """
     there = draws[np.isfinite(draws)]
     if not len(there):
         return np.nan, np.nan
-    tail = (1 - INTERVAL) / 2
+    tail = (1 - level) / 2
     low, high = np.quantile(there, [tail, 1 - tail]).tolist()
     return low, high
 

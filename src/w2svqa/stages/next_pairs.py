@@ -2,7 +2,7 @@
 
 - ``gmad``: two untouched clips that one model holds for equally good and another for most different; the student's word
   is their label, for nobody knows the truth.
-- ``misclassified``: severity pairs of the training set that the student gets wrong; the truth is known and is the label.
+- ``misclassified``: severity pairs of the training set that the student gets wrong; the truth is known, and the label.
   Every severity pair is trained on from the first stage on; these come again, and so count more.
 - ``random``: the control, as many pairs of either sort, drawn without looking at the student.
 
@@ -44,7 +44,7 @@ class NextPairsConfig:
 
     Attributes:
         gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips. The paper: 85 k of 250 k.
-        misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, a third of them from each
+        misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, as many from each
             family of simulators. The paper: 15 k of 250 k.
         selection: ``"hard"``, or ``"random"`` for as many pairs at random: the control.
         bins: of quality, in which gMAD pairs are looked for.
@@ -194,16 +194,21 @@ def _gmad(
         first, second = random_pairs(len(places), wanted, most_per_video=most, seed=seed)
         found = _unmined(first, second)
     else:
-        found = gmad_pairs(student, scores, count=wanted, bins=config.bins, most_per_video=most, seed=seed)
+        each = -(-wanted // max(1, 2 * len(scores)))  # every teacher holds, and is attacked, equally often
+        found = gmad_pairs(
+            student, scores, count=wanted, bins=config.bins, most_per_video=most, most_per_role=each, seed=seed
+        )
     origin: MinedOrigin = "random" if config.selection == "random" else "gmad"
     rows = _labelled(said, places[found.first], places[found.second], found, labels, config, origin)
-    notes = [] if len(rows) == wanted else [f"{len(rows)} gMAD pairs of {wanted} wanted: the pool has no more"]
+    notes = [f"no gMAD pairs by {name}: {reason}" for name, reason in found.skipped.items()]
+    if len(rows) < wanted:
+        notes.append(f"{len(rows)} pairs of real clips of {wanted} wanted: the pool has no more")
     return rows, notes
 
 
 def _unmined(first: Ints, second: Ints) -> MinedPairs:
     nobody = ("",) * len(first)
-    return MinedPairs(first=first, second=second, gap=np.zeros(len(first)), by=nobody, attacked=nobody)
+    return MinedPairs(first=first, second=second, gap=np.zeros(len(first)), by=nobody, attacked=nobody, skipped={})
 
 
 def _scores_of(said: Said, places: Ints, values: Mapping[str, float]) -> Floats:
@@ -294,25 +299,20 @@ def _together(said: Said, means: Floats, variances: Floats, first: Ints, second:
 
 
 def _misclassified(
-    said: Said,
-    place: Mapping[str, int],
-    pairs: Sequence[PairRow],
-    wanted: int,
-    config: NextPairsConfig,
-    seed: int,
+    said: Said, place: Mapping[str, int], pairs: Sequence[PairRow], wanted: int, config: NextPairsConfig, seed: int
 ) -> list[MinedRow]:
-    """Severity pairs that the student gets wrong, a third of them from each family."""
+    """Severity pairs that the student gets wrong, as many from each family as far as there are."""
     families: dict[str, list[PairRow]] = defaultdict(list)
     for pair in pairs:
         families[SIMULATORS[pair.kind].family].append(pair)
+    wrong = {
+        family: _wrong(said, place, members, wanted, config, generator(seed, "misclassified", family))
+        for family, members in families.items()
+    }
     rows: list[MinedRow] = []
-    left = wanted
-    # the rarest family first: what it cannot give, the others do
-    for number, (family, members) in enumerate(sorted(families.items(), key=lambda each: len(each[1]))):
-        count = left // (len(families) - number)
-        found = _wrong(said, place, members, count, config, generator(seed, "misclassified", family))
-        rows += found
-        left -= len(found)
+    # the family with the fewest first: what it cannot give, the others do
+    for number, found in enumerate(sorted(wrong.values(), key=len)):
+        rows += found[: (wanted - len(rows)) // (len(wrong) - number)]
     return rows
 
 
@@ -320,17 +320,18 @@ def _wrong(
     said: Said,
     place: Mapping[str, int],
     pairs: Sequence[PairRow],
-    count: int,
+    most: int,
     config: NextPairsConfig,
     random: np.random.Generator,
 ) -> list[MinedRow]:
+    """At most so many of the pairs that the student gets wrong, worst first; or of all, in random order."""
     first = np.array([place[pair.first] for pair in pairs], dtype=np.int64)
     second = np.array([place[pair.second] for pair in pairs], dtype=np.int64)
     logits, levels = _direct(said, first, second), np.array([pair.level for pair in pairs], dtype=np.int64)
     if config.selection == "random":
-        chosen = np.sort(random.permutation(len(pairs))[:count])
+        chosen = random.permutation(len(pairs))[:most]
     else:
-        chosen = misclassified(levels, logits, count, seed=int(random.integers(1 << 30)))
+        chosen = misclassified(levels, logits, most, seed=int(random.integers(1 << 30)))
     by_scores = _levels(said.raw, said.deviation**2, first, second)
     origin: MinedOrigin = "random" if config.selection == "random" else "misclassified"
     return [

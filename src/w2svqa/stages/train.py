@@ -1,52 +1,45 @@
-"""pairs -> student: one stage of training, with checkpoints that resume to the same trajectory."""
+"""pairs -> student: one stage of training, in one process or several, resumed to the same trajectory."""
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import pickle
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import NoReturn
 
-import numpy as np
 import torch
-from torch.nn import functional
+from torch import Tensor
 
-from w2svqa.core.errors import StoreError, UnwritableError, W2SVQAError
-from w2svqa.core.files import atomic_write
+from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
 from w2svqa.core.random import generator
 from w2svqa.core.rows import PairRow, VersionRow
-from w2svqa.stages.batches import UNKNOWN, Batch, BatchConfig, Batches
-from w2svqa.students.compact import CompactConfig, CompactModel
-from w2svqa.students.losses import ConfidenceConfig, LossTerms, confidence_loss
+from w2svqa.stages.batches import Batch, BatchConfig, Batches
+from w2svqa.stages.train_average import WeightAverage
+from w2svqa.stages.train_checkpoint import CHECKPOINT, Checkpoints, State
+from w2svqa.stages.train_log import LOG, TENSORBOARD, TrainLog, log_records
+from w2svqa.stages.train_model import ModelConfig, build, parameters, start_from
+from w2svqa.stages.train_norm import with_global_norms
+from w2svqa.stages.train_processes import Precision, Processes
+from w2svqa.stages.train_step import StepLoss, StudentStep, seeded, step_loss
+from w2svqa.students.compact import CompactModel
+from w2svqa.students.losses import ConfidenceConfig
 
-CHECKPOINT = "checkpoint.pt"
-LOG = "log.jsonl"
+__all__ = [
+    "CHECKPOINT",
+    "LOG",
+    "ModelConfig",
+    "Progress",
+    "TrainConfig",
+    "build",
+    "log_records",
+    "parameters",
+    "rate_at",
+    "train",
+]
 
 Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelConfig:
-    """Size of the compact student.
-
-    Attributes:
-        widths: channels after each halving of the resolution.
-        token: length of a second's token.
-        hidden: width of the comparator and of the diagnosis.
-        motion: with a motion branch; without one the student sees key frames alone.
-        dropout: share of the features of all views that a step goes without.
-    """
-
-    widths: tuple[int, int, int, int] = (24, 48, 96, 128)
-    token: int = 96
-    hidden: int = 64
-    motion: bool = True
-    dropout: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +49,7 @@ class TrainConfig:
     Attributes:
         model: its size.
         batch: what one step sees.
-        confidence: schedule of the confidence loss.
+        confidence: form and schedule of the confidence loss.
         steps: how many.
         learning_rate: of AdamW, at its highest.
         weight_decay: of AdamW.
@@ -64,8 +57,13 @@ class TrainConfig:
         clip_norm: longest gradient.
         diagnosis_weight: of the loss of kind and severity beside the loss of the pairs.
         checkpoint_steps: a checkpoint is written each so many steps.
-        precision: of the convolutions; ``"bf16"`` may be faster where the processor has it (docs/log.md).
-        threads: of PyTorch; ``None`` leaves its own choice.
+        log_steps: the log and the trackers get a record each so many steps.
+        ema: decay of the running average of the weights that is returned instead of the last ones, such as 0.999;
+            ``None`` for the last ones.
+        precision: of the convolutions; ``"bf16"`` may be faster where the processor has it (docs/log.md), ``"fp16"``
+            needs a GPU.
+        trackers: of Accelerate, by name, beside the log. TensorBoard comes with the extra "train".
+        threads: of PyTorch in each process; ``None`` leaves its own choice.
     """
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -78,17 +76,25 @@ class TrainConfig:
     clip_norm: float = 1.0
     diagnosis_weight: float = 1.0
     checkpoint_steps: int = 200
-    precision: Literal["fp32", "bf16"] = "fp32"
+    log_steps: int = 50
+    ema: float | None = None
+    precision: Precision = "fp32"
+    trackers: tuple[str, ...] = (TENSORBOARD,)
     threads: int | None = None
 
     def __post_init__(self) -> None:
         """Reject numbers that cannot be.
 
         Raises:
-            ValueError: fewer than 0 steps, or a checkpoint after none.
+            ValueError: fewer than 0 steps, a checkpoint or record after none, or an average that never changes.
         """
-        if self.steps < 0 or self.checkpoint_steps < 1:
-            raise ValueError(f"steps must be 0 or more, checkpoint_steps 1: {self.steps}, {self.checkpoint_steps}")
+        if self.steps < 0 or self.checkpoint_steps < 1 or self.log_steps < 1:
+            raise ValueError(
+                "steps must be 0 or more, checkpoint_steps and log_steps 1:"
+                f" {self.steps}, {self.checkpoint_steps}, {self.log_steps}"
+            )
+        if self.ema is not None and not 0 <= self.ema < 1:
+            raise ValueError(f"ema {self.ema} must be 0 to below 1")
 
 
 def train(
@@ -101,44 +107,183 @@ def train(
     kinds: Sequence[str],
     seed: int,
     progress: Progress,
+    initial: CompactModel | Mapping[str, Tensor] | None = None,
 ) -> CompactModel:
     """Train the compact student, from the last checkpoint in ``folder`` if there is one.
+
+    Started in several processes (see :mod:`w2svqa.stages.launch`), each makes its share of every batch and all end with
+    the same student; the main one alone writes and shows progress.
 
     Args:
         versions: rows of the distort stage.
         pairs: rows of the pair stage.
         config: model, batches, loss and optimiser.
-        folder: of the stage: checkpoint and log.
+        folder: of the stage: checkpoints, log and TensorBoard's.
         crops_folder: of the distort stage; holds the crop cache.
         kinds: names of the distortions the student learns to name.
         seed: fixes the initial weights and every batch.
         progress: called as ``progress(step, steps, text)``.
+        initial: weights to start from where there is no checkpoint, such as those of the last stage's student; drawn
+            from ``seed`` if not given.
 
     Returns:
-        the trained model, in evaluation mode.
+        the trained model on the CPU, in evaluation mode; with ``config.ema`` the average.
 
     Raises:
-        StoreError: a checkpoint is damaged or cannot be written.
+        ConfigError: ``initial`` does not fit the model of ``config``, a tracker is unknown, there are too many
+            processes, or the precision is not to be had here.
+        StoreError: the checkpoints are damaged or cannot be written.
         W2SVQAError: the loss is not finite; the message names the step and what was in its batch.
+        MissingExtraError: the extra "train" is not installed.
     """
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
-    model = build(config.model, kinds, seed=seed)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    start = _resume(folder / CHECKPOINT, model, optimiser)
-    batches = Batches(versions, pairs, crops_folder, kinds=kinds, config=config.batch, seed=seed)
-    model.train()
-    for step, batch in _ahead(batches, range(start, config.steps)):
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * rate_at((step + 0.5) / config.steps, config.warm_up)
-        with torch.random.fork_rng(devices=[]):
-            # dropout draws from PyTorch's global generator; by the step, for a resumed run must draw the same
-            torch.manual_seed(int(generator(seed, "dropout", step).integers(1 << 62)))
-            record = _step(model, optimiser, batch, step, config)
-        if (step + 1) % config.checkpoint_steps == 0 or step + 1 == config.steps:
-            _save(folder, model, optimiser, step + 1, record)
-        progress(step + 1, config.steps, f"loss {record['loss']:.3f}, levels right {record['accuracy']:.0%}")
-    return model.eval()
+    run = _Training(config, folder, kinds=kinds, seed=seed, progress=progress, initial=initial)
+    share = (run.processes.index, run.processes.count)
+    batches = Batches(versions, pairs, crops_folder, kinds=kinds, config=config.batch, seed=seed, share=share)
+    try:
+        for step, batch in _ahead(batches, range(run.start, config.steps)):
+            run.step(step, batch, batches)
+    finally:
+        run.log.close()
+    return run.result()
+
+
+class _Training:
+    """A training under way: what changes from step to step, and what is done with it."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        folder: Path,
+        *,
+        kinds: Sequence[str],
+        seed: int,
+        progress: Progress,
+        initial: CompactModel | Mapping[str, Tensor] | None,
+    ) -> None:
+        self._config, self._folder, self._kinds, self._seed = config, folder, kinds, seed
+        self.processes = Processes(config.precision)
+        if config.threads is not None:
+            torch.set_num_threads(config.threads)
+        if config.ema is not None and self.processes.sharding:
+            raise ConfigError(f"train.ema does not go with {self.processes.sharding}", remedy="leave it out")
+        self._progress: Progress = progress if self.processes.is_main else _silent
+        model = build(config.model, kinds, seed=seed)
+        if initial is not None:
+            start_from(model, initial)
+        self._checkpoints = Checkpoints(folder)
+        self._saved: State = {}
+        self.start = self._checkpoints.resume(lambda state: self._apply(state, model), self._tell)
+        self._agree()
+        self._prepare(model)
+        self.log = TrainLog(folder, config.trackers, self.processes.accelerator, start=self.start)
+
+    def _apply(self, state: State, model: CompactModel) -> int:
+        """Take what a checkpoint holds, as far as it can be taken before the processes are joined."""
+        if self._config.ema is not None:
+            model.load_state_dict(state["average"])  # only to see whether it fits, as below
+        if not self.processes.sharding:
+            self._optimiser(model).load_state_dict(state["optimiser"])
+        model.load_state_dict(state["model"])
+        self._saved = state
+        return int(state["step"])
+
+    def _tell(self, text: str) -> None:
+        self._progress(0, self._config.steps, text)
+
+    def _optimiser(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        config = self._config
+        return torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+
+    def _agree(self) -> None:
+        """Find out before the first step whether all processes go on from the same one."""
+        starts = self.processes.gather(torch.tensor([self.start], device=self.processes.device)).tolist()
+        if len(set(starts)) > 1:
+            raise StoreError(
+                f"the processes see checkpoints of different steps: {sorted(set(starts))}",
+                path=self._folder,
+                remedy="put the run on a disk that all of them share",
+            )
+
+    def _prepare(self, model: CompactModel) -> None:
+        if self.processes.count > 1:
+            with_global_norms(model)
+        step = StudentStep(model, self.processes)
+        module, optimiser = self.processes.prepare(step, self._optimiser(step), clip_norm=self._config.clip_norm)
+        self._module, self._model, self._steps = module.train(), model, optimiser
+        self._average = None if self._config.ema is None else WeightAverage(model, self._config.ema)
+        if self._saved:
+            self.processes.load_state(module, optimiser, self._saved, self._folder)
+            if self._average is not None:
+                self._average.load(self._saved["average"])
+        self._saved = {}
+
+    def step(self, step: int, batch: Batch, batches: Batches) -> None:
+        """Do step ``step``, and write what is due after it."""
+        config = self._config
+        rate = config.learning_rate * rate_at((step + 0.5) / config.steps, config.warm_up)
+        for group in self._steps.param_groups:
+            group["lr"] = rate
+        # dropout draws from a global generator: by the step, so that every process and every rerun draw the same
+        with seeded(int(generator(self._seed, "dropout", step).integers(1 << 62)), self.processes.device):
+            loss = step_loss(
+                self._module, batch, step / config.steps, config.confidence, config.diagnosis_weight, self.processes
+            )
+        if not math.isfinite(loss.value):
+            _stop("loss", loss.value, step, batches)
+        self._steps.zero_grad(set_to_none=True)
+        length = self.processes.backward(loss.total, list(self._module.parameters()), config.clip_norm)
+        if length is not None and not math.isfinite(length):
+            _stop("gradient's length", length, step, batches)
+        self._steps.step()
+        if self._average is not None:
+            self._average.update(self._model, step + 1)
+        self._report(step + 1, loss, rate, length)
+
+    def _report(self, done: int, loss: StepLoss, rate: float, length: float | None) -> None:
+        config, terms = self._config, loss.terms
+        last = done == config.steps
+        if done % config.log_steps == 0 or last:
+            self.log.write(done, loss, rate, length)
+        if done % config.checkpoint_steps == 0 or last:
+            self._save(done)
+        text = (
+            f"loss {loss.value:.3f} = labels {terms.label:.3f}, confidence {terms.confidence:.3f}"
+            f" (lambda {terms.weight:.2f}), diagnosis {loss.diagnosis:.3f}; levels right {loss.accuracy:.0%}"
+        )
+        self._progress(done, config.steps, text)
+
+    def _save(self, done: int) -> None:
+        """Write a checkpoint; every process takes part, for some may have to send what they hold."""
+        state = {
+            "step": done,
+            "model": self._weights(),
+            "average": None if self._average is None else self._average.state,
+            **self.processes.state(self._module, self._steps, self._folder, done),
+        }
+        if self.processes.is_main:
+            self._checkpoints.save(state)
+
+    def _weights(self) -> dict[str, Tensor]:
+        weights = self.processes.weights(self._module)
+        return {name.removeprefix("model."): value for name, value in weights.items()}
+
+    def result(self) -> CompactModel:
+        """Return what was trained."""
+        model = build(self._config.model, self._kinds, seed=self._seed)
+        model.load_state_dict(self._weights() if self._average is None else self._average.state)
+        return model.eval()
+
+
+def _silent(step: int, steps: int, text: str) -> None:
+    """Show nothing: what a process that is not the main one has for progress."""
+
+
+def _stop(name: str, value: float, step: int, batches: Batches) -> NoReturn:
+    """Stop before weights that are no numbers reach a checkpoint; all processes know the same value and stop."""
+    raise W2SVQAError(
+        f"the {name} of step {step + 1} is {value}; its batch held {', '.join(batches.names(step))}",
+        remedy="lower train.learning_rate and start from the checkpoint",
+    )
 
 
 def _ahead(batches: Batches, steps: range) -> Iterator[tuple[int, Batch]]:
@@ -151,15 +296,6 @@ def _ahead(batches: Batches, steps: range) -> Iterator[tuple[int, Batch]]:
             yield step, batch
 
 
-def build(config: ModelConfig, kinds: Sequence[str], *, seed: int) -> CompactModel:
-    """Return a new student with weights drawn from ``seed``; PyTorch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = CompactModel(CompactConfig(**asdict(config), kinds=tuple(kinds)))
-    # nearly twice as fast on CPUs for convolutions of few channels
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # missing in its stubs
-
-
 def rate_at(progress: float, warm_up: float) -> float:
     """Return the share of the learning rate at ``progress`` (0 to 1): linear up, then a cosine down to zero.
 
@@ -170,120 +306,3 @@ def rate_at(progress: float, warm_up: float) -> float:
     if progress < warm_up:
         return progress / warm_up
     return 0.5 * (1 + math.cos(math.pi * (progress - warm_up) / (1 - warm_up)))
-
-
-def _step(
-    model: CompactModel, optimiser: torch.optim.Optimizer, batch: Batch, step: int, config: TrainConfig
-) -> dict[str, float]:
-    tokens = _encode(model, batch, config)
-    logits = model.comparator(tokens[torch.from_numpy(batch.first)], tokens[torch.from_numpy(batch.second)])
-    levels = torch.from_numpy(batch.levels)
-    weights = torch.from_numpy(batch.weights)
-    terms = confidence_loss(logits, levels, step / config.steps, config.confidence, weights=weights)
-    diagnosis = _diagnosis_loss(model, tokens, batch)
-    loss = terms.total + config.diagnosis_weight * diagnosis
-    _require_finite(loss, "loss", step, batch)
-    optimiser.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    length = torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
-    _require_finite(length, "gradient's length", step, batch)
-    optimiser.step()
-    accuracy = float((logits.argmax(dim=1) == levels).float().mean())
-    return _record(step, loss, terms, float(diagnosis.detach()), accuracy)
-
-
-def _require_finite(value: torch.Tensor, name: str, step: int, batch: Batch) -> None:
-    """Stop before weights that are no numbers reach a checkpoint."""
-    if not bool(torch.isfinite(value)):
-        raise W2SVQAError(
-            f"the {name} of step {step + 1} is {float(value.detach())}; its batch held {', '.join(batch.names)}",
-            remedy="lower train.learning_rate and start from the checkpoint",
-        )
-
-
-def _encode(model: CompactModel, batch: Batch, config: TrainConfig) -> torch.Tensor:
-    """Encode in the precision of the configuration; the planes need float32, they hold small differences."""
-    planes = model.encoder.planes(torch.from_numpy(batch.views).flatten(0, 1))
-    motion, counts = torch.from_numpy(batch.motion), torch.from_numpy(batch.counts)
-    with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-        tokens: torch.Tensor = model.encoder.from_planes(planes, motion, counts).float()
-    return tokens
-
-
-def _diagnosis_loss(model: CompactModel, tokens: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the kind plus squared error of the severities, over what is known; 0 where nothing is.
-
-    A distorted version counts as much as it is severe: of the mildest nobody can say what they are, and to insist would
-    make the student doubt its clean clips. Of a clip that is no primary nobody knows whether it is clean, so "none" is
-    no answer there that could be wrong: otherwise all contents that have no primaries would come to look distorted.
-    """
-    kinds, wanted = torch.from_numpy(batch.kinds), torch.from_numpy(batch.severities)
-    logits, severities = model.diagnosis(tokens)
-    named, known = kinds != UNKNOWN, torch.isfinite(wanted)
-    none = torch.arange(logits.shape[1]) == 0
-    logits = logits.masked_fill(none & ~known.all(dim=1, keepdim=True), -torch.inf)
-    loss: torch.Tensor = severities.sum() * 0
-    if bool(named.any()):
-        each = functional.cross_entropy(logits[named], kinds[named], reduction="none")
-        weights = torch.where(kinds[named] == 0, 1.0, wanted[named].nan_to_num().amax(dim=1))
-        loss = loss + (weights * each).sum() / weights.sum()
-    if bool(known.any()):
-        loss = loss + functional.mse_loss(severities[known], wanted[known])
-    return loss
-
-
-def _record(step: int, loss: torch.Tensor, terms: LossTerms, diagnosis: float, accuracy: float) -> dict[str, float]:
-    return {
-        "step": step + 1,
-        "loss": float(loss.detach()),
-        "label": terms.label,
-        "confidence": terms.confidence,
-        "lambda": terms.weight,
-        "diagnosis": diagnosis,
-        "accuracy": accuracy,
-    }
-
-
-def _save(
-    folder: Path, model: CompactModel, optimiser: torch.optim.Optimizer, step: int, record: dict[str, float]
-) -> None:
-    state = {"step": step, "model": model.state_dict(), "optimiser": optimiser.state_dict()}
-    packed = io.BytesIO()  # torch reports a full disk by an error of its own
-    torch.save(state, packed)
-    with atomic_write(folder / CHECKPOINT) as file:
-        file.write(packed.getbuffer())
-    try:
-        with (folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(record) + "\n")
-    except OSError as error:
-        raise UnwritableError(
-            f"cannot be written: {error.strerror}", path=folder / LOG, remedy="free some space and start again"
-        ) from None
-
-
-def _resume(path: Path, model: CompactModel, optimiser: torch.optim.Optimizer) -> int:
-    """Load the checkpoint, if there is one; return the step to go on from."""
-    if not path.exists():
-        return 0
-    try:
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
-        return int(state["step"])
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise StoreError(
-            f"the checkpoint cannot be read: {error}", path=path, remedy="delete it to start again"
-        ) from None
-
-
-def log_records(folder: Path) -> Iterator[dict[str, float]]:
-    """Yield the records of a training log, oldest first; none if there is no log."""
-    path = folder / LOG
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            yield json.loads(line)
-
-
-def parameters(model: CompactModel) -> int:
-    """Return how many weights a model has."""
-    return int(np.sum([weight.numel() for weight in model.parameters()]))

@@ -164,11 +164,9 @@ class Motion(nn.Module):
         """Map each moment of three frames ``(M, 3, 32, 32)`` to ``(M, 96)``."""
         if not self.training:
             return self._pooled(stacks)
-        # normalisation must not learn from what fills up short seconds
+        # normalisation must not learn from what fills up short seconds; where nothing is left it learns nothing
         moments = stacks.new_zeros((len(stacks), _MOMENT))
-        if bool(real.any()):
-            moments = moments.index_put((real.nonzero().squeeze(1),), self._pooled(stacks[real]).to(moments.dtype))
-        return moments
+        return moments.index_put((real.nonzero().squeeze(1),), self._pooled(stacks[real]).to(moments.dtype))
 
     def _pooled(self, stacks: Tensor) -> Tensor:
         features = self.frames(stacks)
