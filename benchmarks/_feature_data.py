@@ -1,4 +1,4 @@
-"""What ``feature_lab.py`` works on: feature tables, the fixed split, and weak teachers that saw one feature set each."""
+"""What ``feature_lab.py`` works on: feature tables, the fixed split, and weak teachers of one set each."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from w2svqa.stages.pool_pairs import PoolPairConfig, make_pool_pairs, uncertain_
 from w2svqa.students.features import FeatureModel, FeatureStudent
 from w2svqa.students.losses import ConfidenceConfig
 
-NO_CONFIDENCE: Final = ConfidenceConfig(enabled=False)
+NO_CONFIDENCE: Final = ConfidenceConfig(form="none")
 CHECKED: Final = 4000
 """Pairs of the pool, of each data set, on which labels are compared with ratings."""
 
@@ -51,6 +51,7 @@ class Settings:
     Attributes:
         train: of every student.
         pairs_per_video: of the pool, in the first stage.
+        weighted: a teacher counts by r^2 / (1 - r^2), r its correlation on the labelled videos; else all count alike.
         hard_share: pairs that a later stage adds, as a share of the first stage's. The paper: 85 k of 250 k.
         labelled_by: what labels pairs from stage 2 on: the student by comparing (``"direct"``), by its MAP scores and
             their deviations (``"scores"``), or its MAP score as one more teacher (``"together"``).
@@ -59,8 +60,11 @@ class Settings:
         rating_deviation: of one opinion score, for the levels of the supervised student's pairs.
     """
 
-    train: FeatureTrainConfig = field(default_factory=FeatureTrainConfig)
+    train: FeatureTrainConfig = field(
+        default_factory=lambda: FeatureTrainConfig(epochs=8, batch=512, learning_rate=3e-3)
+    )
     pairs_per_video: int = 10
+    weighted: bool = True
     hard_share: float = 0.34
     labelled_by: LabelledBy = "direct"
     anew: bool = False
@@ -86,14 +90,21 @@ class Lab:
     Attributes:
         material: videos, features, the labelled videos' ratings.
         teachers: their scores, by part: ``"pool"``, ``"inside"``, ``"outside"``.
+        validation: correlation of each teacher with the labelled videos' ratings, in cross-validation.
         settings: of all students.
         seed: of all chance.
     """
 
     material: Material
     teachers: Mapping[str, Scores]
+    validation: Mapping[str, float]
     settings: Settings
     seed: int
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """What each teacher counts; empty where all count alike."""
+        return {name: r**2 / (1 - r**2) for name, r in self.validation.items()} if self.settings.weighted else {}
 
     @property
     def first_pairs(self) -> int:
@@ -164,7 +175,10 @@ def student_levels(lab: Lab, student: Student, first: Ints, second: Ints) -> Int
     if lab.settings.labelled_by == "scores":
         return _levels(student.scores, student.deviation**2, first, second)
     scores = {**lab.teachers["pool"], "student": student.scores}
-    return label_levels(say_together(lab.material.pool, scores), first, second)
+    # the student counts as much as all teachers together
+    weights = {name: lab.weights.get(name, 1.0) for name in lab.teachers["pool"]}
+    labels = say_together(lab.material.pool, scores, {**weights, "student": sum(weights.values())})
+    return label_levels(labels, first, second)
 
 
 def direct_levels(student: Student, tokens: Sequence[Tokens], first: Ints, second: Ints) -> Ints:
@@ -237,7 +251,7 @@ def checked_pairs(material: Material) -> tuple[Ints, Ints]:
     return first, second
 
 
-def label_figures(material: Material, truth: Truth, said: Checked, before: Checked | None) -> dict[str, float]:
+def label_figures(material: Material, truth: Truth, said: Checked, before: Checked | None) -> dict[str, float | None]:
     """Return how good a labeller's pseudo-labels are, measured on ratings that it has not seen.
 
     Returns:
@@ -249,7 +263,7 @@ def label_figures(material: Material, truth: Truth, said: Checked, before: Check
     inner = first < material.known
     order = np.sign(truth.pool[second] - truth.pool[first])
     side = np.sign(said.levels - SIMILAR)
-    found: dict[str, float] = {}
+    found: dict[str, float | None] = {}
     for key, pairs, videos in (
         ("in", inner, slice(0, material.known)),
         ("ood", ~inner, slice(material.known, None)),
@@ -258,7 +272,7 @@ def label_figures(material: Material, truth: Truth, said: Checked, before: Check
         found[f"srcc_{key}"] = spearman(said.scores[videos], truth.pool[videos])
         found[f"decided_{key}"] = float((side != 0)[pairs].mean())
         found[f"right_{key}"] = float((side == order)[decided].mean())
-    found["agreement"] = math.nan if before is None else float((said.levels == before.levels).mean())
+    found["agreement"] = None if before is None else float((said.levels == before.levels).mean())
     return found
 
 

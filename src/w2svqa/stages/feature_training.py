@@ -161,7 +161,8 @@ def train_on_ratings(
         both = torch.stack([model.quality(videos[chosen]), wanted[chosen]])
         one, other = both - both.mean(dim=1, keepdim=True)
         # a batch in which all are alike has no correlation: the floor gives it the loss 1 and no gradient that explodes
-        return 1 - (one @ other) / (one.norm() * other.norm()).clamp(min=1e-6)
+        correlation: Tensor = (one @ other) / (one.norm() * other.norm()).clamp(min=1e-6)
+        return 1 - correlation
 
     return _fit(model, len(videos), loss, config, seed)
 
@@ -212,7 +213,7 @@ def _batches(items: int, config: FeatureTrainConfig, seed: int) -> Iterator[Tens
     """Places of each step's items: every item once per epoch; a last one that would stand alone is left out."""
     for epoch in range(config.epochs):
         order = torch.from_numpy(generator(seed, "feature order", epoch).permutation(items))
-        for chosen in order.split(config.batch):
+        for chosen in torch.split(order, config.batch):
             if len(chosen) > 1 or items == 1:
                 yield chosen
 

@@ -179,4 +179,4 @@ class FeatureStudent:
         each = self.model.standardised(np.concatenate(tokens).astype(np.float64))
         if max(seconds) == 1:
             return each
-        return torch.stack([video.mean(dim=0) for video in each.split(seconds)])
+        return torch.stack([video.mean(dim=0) for video in torch.split(each, seconds)])
