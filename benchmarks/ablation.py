@@ -141,6 +141,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", default=os.environ.get("W2SVQA_DATA"), help="folder of the development data")
     parser.add_argument("--manifest", choices=("tuning", "final"), default="final")
     parser.add_argument("--cache", type=Path, default=cache, help="where benchmarks/ladder.py keeps its items")
+    parser.add_argument("--no-teachers", action="store_true", help="with the items of ladder.py --no-teachers")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2, help="of a training")
@@ -162,7 +163,9 @@ def read(options: argparse.Namespace) -> Material:
     judged = judge_teachers(scores, versions, config.label, kinds=config.distort.kinds, seed=config.seed)
     data = Path(options.data)
     clips = read_clips(MANIFESTS / f"{options.manifest}.csv")
-    teachers = {name: data / "teachers" / place for name, place in TEACHERS.items()}
+    alone = bool(options.no_teachers)
+    teachers = {} if alone else {name: data / "teachers" / place for name, place in TEACHERS.items()}
+    items = options.cache / f"{options.manifest}{'-students' if alone else ''}"
     return Material(
         folder=options.run,
         config=config,
@@ -171,7 +174,7 @@ def read(options: argparse.Namespace) -> Material:
         labels=judged.labels,
         manifest=options.manifest,
         measured=clips,
-        items=load_items(options.cache / options.manifest, clips, teachers),
+        items=load_items(items, clips, teachers),
     )
 
 

@@ -1,12 +1,14 @@
 """How well a student orders, ranks and explains on contents and codecs it never saw, beside NIQE, BRISQUE and CNNIQA.
 
 Usage: python benchmarks/ladder.py [--data DIR] [--bundle DIR] [--manifest tuning|final] [--cache DIR] [--workers N]
-       [--small] [--card]
+       [--no-teachers] [--against DIR] [--small] [--card]
 
 Rules: docs/evaluation.md. The first run makes the items of the manifest (every clip at every level of every
 distortion: about a minute per clip and core) and keeps them in the cache; killed, it goes on where it stopped. --small
-takes two clips of the tuning manifest and a few kinds and ends within a minute: its figures mean nothing. --card writes
-the headlines, with N and intervals, into the card of the bundle that --bundle names. The last line is JSON.
+takes two clips of the tuning manifest and a few kinds and ends within a minute: its figures mean nothing. --no-teachers
+leaves the teachers out, which take most of the time on large clips; its items are kept apart. --against sets another
+student beside the first, with paired intervals of the differences. --card writes the headlines, with N and intervals,
+into the card of the bundle that --bundle names. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from w2svqa.core.errors import W2SVQAError
 from w2svqa.core.executor import Executor, ProcessExecutor, SerialExecutor
-from w2svqa.stages.ladder import FLOORS, LEAST_SOURCES, Ladder, measure
+from w2svqa.stages.ladder import FLOORS, LEAST_SOURCES, Ladder, look, measure
 from w2svqa.stages.ladder_intervals import INTERVAL, RESAMPLES, Figure
 from w2svqa.stages.ladder_items import KINDS, LadderConfig, LadderItems, build_items
 from w2svqa.stages.ladder_manifest import SEED, LadderClip, check_files, check_unseen, read_clips
@@ -63,6 +66,8 @@ def main() -> None:
     try:
         items = prepare(options, Path(options.data))
         built = time.perf_counter()
+        if options.against:
+            items = beside(items, options)
         found = measure(load_bundle(options.bundle), items, threads=options.workers)
     except W2SVQAError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -84,6 +89,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--manifest", choices=("tuning", "final"), default="final")
     parser.add_argument("--cache", type=Path, default=cache, help="where items are kept")
     parser.add_argument("--workers", type=int, default=1, help="clips at a time")
+    parser.add_argument("--no-teachers", action="store_true", help="students alone")
+    parser.add_argument("--against", metavar="DIR", help="another student's folder, or the name of a shipped one")
     parser.add_argument("--small", action="store_true", help="a few clips and kinds; ends within a minute")
     parser.add_argument("--card", action="store_true", help="write the headlines into the card of --bundle")
     options = parser.parse_args()
@@ -102,6 +109,8 @@ def prepare(options: argparse.Namespace, data: Path) -> LadderItems:
         print(f"small run: {SMALL_CLIPS} clips of tuning, {', '.join(SMALL_KINDS)}; these figures mean nothing")
         clips = smallest(clips)
         config, folder = LadderConfig(kinds=SMALL_KINDS, vmaf_frames=4), options.cache / "small"
+    if options.no_teachers:
+        folder = folder.with_name(f"{folder.name}-students")
     check_unseen(load_bundle(options.bundle).card, clips)
     check_files(clips, data / "pool" / "clips")
     executor: Executor = SerialExecutor() if options.workers <= 1 else ProcessExecutor(options.workers)
@@ -109,11 +118,20 @@ def prepare(options: argparse.Namespace, data: Path) -> LadderItems:
         clips,
         folder,
         media=data / "pool" / "clips",
-        teachers={name: data / "teachers" / place for name, place in TEACHERS.items()},
+        teachers={} if options.no_teachers else {name: data / "teachers" / place for name, place in TEACHERS.items()},
         config=config,
         executor=executor,
         progress=lambda done, total, name: print(f"made {done}/{total} {name}", file=sys.stderr),
     )
+
+
+def beside(items: LadderItems, options: argparse.Namespace) -> LadderItems:
+    """Return the items with what another student says of them, as if it were one more teacher."""
+    other = load_bundle(options.against)
+    check_unseen(other.card, read_clips(MANIFESTS / f"{options.manifest}.csv"))
+    known = tuple(str(kind) for kind in other.card.get("kinds", ()))
+    raw = look(other, items, known, threads=options.workers).raw
+    return replace(items, scores={**items.scores, other.student.name: raw})
 
 
 def smallest(clips: tuple[LadderClip, ...]) -> tuple[LadderClip, ...]:

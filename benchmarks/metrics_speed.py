@@ -5,7 +5,8 @@ Usage: python benchmarks/metrics_speed.py [--small] [--data DIR]
 The clip is the speed clip (1920x1080, 30 fps, 10 s, H.264 at 10 Mb/s). Each round decodes it with PyAV, all threads,
 and then measures it, from path to values; ratios are medians over rounds, of wall time and of processor time (which
 other programs on the machine disturb less). Peak memory is that of a fresh process that measures the clip once. Then
-copies of a smaller clip are measured by one worker and by as many as there are cores, one thread each. Beside it, from
+a smaller clip is measured again and again, by one worker and by as many as there are cores, one thread each, in turns;
+beside how much faster they are stands how much more processor time a clip takes, for others may load the machine. From
 one measurement on two cores: FFmpeg's siti, blockdetect, blurdetect and signalstats at one frame per second take 1.9
 times as long as decoding. --data is accepted and ignored. The last line is JSON.
 """
@@ -50,27 +51,35 @@ def times_of(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - begin, time.process_time() - used
 
 
-def one_thread(path: str) -> dict[str, float | None]:
-    """Measure a clip on one thread; in a worker process."""
-    return dict(measure(path, threads=1).values)
+def one_thread(path: str) -> float:
+    """Measure a clip on one thread, in a worker process; return its processor seconds."""
+    begin = time.process_time()
+    measure(path, threads=1)
+    return time.process_time() - begin
 
 
-def scaling(clip: Path, workers: int, clips: int, rounds: int) -> float:
-    """Return how many times as fast all workers are as one, start-up aside; the median over rounds in turns."""
-    ratios = [seconds_per_clip(clip, 1, clips) / seconds_per_clip(clip, workers, clips) for _ in range(rounds)]
-    return statistics.median(ratios)
+def scaling(clip: Path, workers: int, clips: int, rounds: int) -> tuple[float, float]:
+    """Return how many times as fast all workers are as one, and how much more processor time each clip takes then.
+
+    Start-up aside; medians over rounds in turns. A machine that others load as well has no cores left for more workers,
+    so the first says little there; the second does: where it is 1, nothing but the number of cores limits the speed.
+    """
+    pairs = [(seconds_per_clip(clip, 1, clips), seconds_per_clip(clip, workers, clips)) for _ in range(rounds)]
+    faster = statistics.median(alone[0] / together[0] for alone, together in pairs)
+    return faster, statistics.median(together[1] / alone[1] for alone, together in pairs)
 
 
-def seconds_per_clip(clip: Path, workers: int, clips: int) -> float:
-    """Wall seconds per clip while all workers are busy."""
+def seconds_per_clip(clip: Path, workers: int, clips: int) -> tuple[float, float]:
+    """Wall seconds per clip while all workers are busy, and processor seconds per clip."""
     executor = ProcessExecutor(workers, initializer=prepare, initargs=(1,))
-    ends = []
+    ends, processor = [], []
     # the first clip of each worker brings its start-up, and is not counted
     for outcome in executor.map(one_thread, [str(clip)] * (workers * (clips + 1))):
         if outcome.error is not None:
             raise SystemExit(str(outcome.error))
         ends.append(time.perf_counter())
-    return (ends[-1] - ends[workers - 1]) / (workers * clips)
+        processor.append(outcome.value or 0.0)
+    return (ends[-1] - ends[workers - 1]) / (workers * clips), statistics.median(processor)
 
 
 def main() -> None:
@@ -89,9 +98,14 @@ def main() -> None:
             write_speed_clip(clip)
         figures = time_all(clip, _SMALL_ROUNDS if small else _ROUNDS)
         write_speed_clip(short, width=640, height=360, seconds=2)
-        speed_up = scaling(short, workers, *((2, 1) if small else (8, 5)))
-    print(f"{workers} workers are {speed_up:.2f} times as fast as one")
-    print(json.dumps({**figures, "workers": workers, "speed_up": round(speed_up, 2), "small": small}))
+        speed_up, growth = scaling(short, workers, *((2, 1) if small else (8, 5)))
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    print(
+        f"{workers} workers are {speed_up:.2f} times as fast as one; a clip takes {growth:.2f} times the processor time"
+    )
+    print(f"load of the machine at the end: {load}")
+    scaled = {"workers": workers, "speed_up": round(speed_up, 2), "processor_time_per_clip_growth": round(growth, 3)}
+    print(json.dumps({**figures, **scaled, "load": load, "small": small}))
 
 
 def time_all(clip: Path, rounds: int) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """The paper's ablation with the compact student: single teacher, ensemble, simulators, confidence loss, stages 2 and 3.
 
 Usage: python benchmarks/stage_ablation.py --run runs/compact [--data DIR] [--manifest tuning|final] [--cache DIR]
-       [--steps N] [--later-steps N] [--seeds N] [--threads N] [--mine-clips N] [--rows NAME ...] [--small]
+       [--no-teachers] [--steps N] [--later-steps N] [--seeds N] [--threads N] [--mine-clips N] [--rows NAME ...]
+       [--small]
 
 The run folder is one that `w2svqa run configs/compact.yaml` has finished: clips, crop cache and labels are used again.
 Every row is the row above and one thing more:
@@ -16,7 +17,7 @@ Every row is the row above and one thing more:
     (VI)   and stage 3, after (V)
 
 Rows are small trainings (the network and batches of benchmarks/ablation.py) and to be compared with each other only.
-Motion is judged by (I) and (II) too, though none of their pairs shows it. Items come from benchmarks/ladder.py; finished
+Motion is judged by (I) and (II) too, though no pair of theirs shows it. Items come from benchmarks/ladder.py; finished
 trainings are kept in RUN/stage-ablation, and a killed call goes on. --small is a dozen steps of two rows: its figures
 mean nothing. The last line is JSON.
 """
@@ -119,6 +120,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", default=os.environ.get("W2SVQA_DATA"), help="folder of the development data")
     parser.add_argument("--manifest", choices=("tuning", "final"), default="final")
     parser.add_argument("--cache", type=Path, default=cache, help="where benchmarks/ladder.py keeps its items")
+    parser.add_argument("--no-teachers", action="store_true", help="with the items of ladder.py --no-teachers")
     parser.add_argument("--steps", type=int, default=300, help="of the rows that begin anew")
     parser.add_argument("--later-steps", type=int, default=100, help="of each stage after the first")
     parser.add_argument("--seeds", type=int, default=3)

@@ -85,7 +85,7 @@ def test_a_second_run_does_nothing_again(finished: Workplace, monkeypatch: pytes
     forbid(monkeypatch, shared, "ingest", "distort_clip")
     forbid(monkeypatch, pairs, "make_pairs")
     forbid(monkeypatch, student, "export")
-    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, train, "step_loss")
     stages: list[str] = []
     assert finished.run(lambda stage, *_: stages.append(stage)) == finished.output / "bundle"
     assert files(finished.output) == before
@@ -99,7 +99,7 @@ def test_a_damaged_bundle_of_a_stage_is_exported_again(
 ) -> None:
     path = finished.output / "stage-1" / "bundle" / damage
     content = path.read_bytes()
-    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, train, "step_loss")
     forbid(monkeypatch, shared, "distort_clip")
 
     def exported(*arguments: object, **_: object) -> None:
@@ -116,7 +116,7 @@ def test_a_damaged_bundle_of_a_stage_is_exported_again(
 
 @pytest.mark.slow
 def test_a_damaged_bundle_of_the_run_is_copied_again(finished: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
-    forbid(monkeypatch, train, "_step", "_save")
+    forbid(monkeypatch, train, "step_loss")
     forbid(monkeypatch, student, "export")
     path = finished.output / "bundle" / "encoder.onnx"
     content = path.read_bytes()

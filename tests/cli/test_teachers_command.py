@@ -55,6 +55,8 @@ def test_json_has_every_fact(run: Run) -> None:
         "needs_motion": False,
         "needs_parameters": False,
         "files": [],
+        "uses_device": False,
+        "batch": 1,
         "options": {},
         "runs": True,
         "problem": None,

@@ -9,17 +9,39 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TypeVar
 
 import pytest
+from clusters import local_ray
 
+from w2svqa.core.cluster import RayExecutor
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, W2SVQAError
 from w2svqa.core.executor import Executor, Outcome, ProcessExecutor, SerialExecutor, make_executor
 
-EXECUTORS = [SerialExecutor, lambda **options: ProcessExecutor(2, **options)]
-both = pytest.mark.parametrize("make", EXECUTORS, ids=["serial", "processes"])
 Make = Callable[..., Executor]
 ValueT = TypeVar("ValueT")
+
+RAY = pytest.param("ray", marks=pytest.mark.slow)
+every = pytest.mark.parametrize("make", ["serial", "processes", RAY], indirect=True)
+beside = pytest.mark.parametrize("make", ["processes", RAY], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[ModuleType]:
+    with local_ray(cpus=2) as started:
+        yield started
+
+
+@pytest.fixture
+def make(request: pytest.FixtureRequest) -> Make:
+    """Return what makes an executor: with two workers, unless told otherwise, if it works beside this process."""
+    if request.param == "serial":
+        return SerialExecutor
+    if request.param == "ray":
+        request.getfixturevalue("ray")
+    kind = {"ray": RayExecutor, "processes": ProcessExecutor}[request.param]
+    return lambda workers=2, **options: kind(workers, **options)
 
 
 def square(number: int) -> int:
@@ -84,7 +106,7 @@ def by_index(outcomes: Iterator[Outcome[object]]) -> list[Outcome[object]]:
     return sorted(outcomes, key=lambda outcome: outcome.index)
 
 
-@both
+@every
 def test_every_item_comes_out_once_with_its_name(make: Make) -> None:
     done: list[int] = []
     outcomes = by_index(make().map(square, range(20), key=lambda number: f"n{number}", progress=done.append))
@@ -94,12 +116,12 @@ def test_every_item_comes_out_once_with_its_name(make: Make) -> None:
     assert done == list(range(1, 21))
 
 
-@both
+@every
 def test_nothing_in_nothing_out(make: Make) -> None:
     assert list(make().map(square, [])) == []
 
 
-@both
+@every
 def test_a_failing_item_is_a_row_and_the_rest_goes_on(make: Make) -> None:
     outcomes = by_index(make().map(picky, range(4)))
     assert [outcome.value for outcome in outcomes] == [0, None, None, 3]
@@ -110,7 +132,7 @@ def test_a_failing_item_is_a_row_and_the_rest_goes_on(make: Make) -> None:
     assert theirs.problem.startswith("ValueError: cannot take 2 (at test_executor.py:")
 
 
-@both
+@every
 def test_a_strangers_failure_is_tried_again_ours_is_not(make: Make, tmp_path: Path) -> None:
     assert [outcome.value for outcome in make().map(only_the_second_time, [str(tmp_path / "marker")])] == ["done"]
     [outcome] = make(retries=0).map(only_the_second_time, [str(tmp_path / "other")])
@@ -121,12 +143,13 @@ def test_a_strangers_failure_is_tried_again_ours_is_not(make: Make, tmp_path: Pa
     assert len(list((tmp_path / "calls").iterdir())) == 1
 
 
-@both
+@every
 def test_workers_are_made_ready(make: Make) -> None:
     executor = make(initializer=load, initargs=("model",))
     assert {outcome.value for outcome in executor.map(use, range(5))} == {f"model{number}" for number in range(5)}
 
 
+@beside
 @pytest.mark.parametrize(
     ("kind", "error", "problem"),
     [
@@ -135,13 +158,15 @@ def test_workers_are_made_ready(make: Make) -> None:
         ("dead", W2SVQAError, "a worker process died while starting"),
     ],
 )
-def test_workers_that_cannot_be_made_ready_stop_the_map(kind: str, error: type[Exception], problem: str) -> None:
-    executor = ProcessExecutor(2, initializer=broken_load, initargs=(kind,))
+def test_workers_that_cannot_be_made_ready_stop_the_map(
+    make: Make, kind: str, error: type[Exception], problem: str
+) -> None:
+    executor = make(initializer=broken_load, initargs=(kind,))
     with pytest.raises(error, match=problem):
         list(executor.map(square, range(5)))
 
 
-@both
+@every
 def test_items_are_taken_only_when_a_worker_is_free(make: Make) -> None:
     taken = 0
 
@@ -160,10 +185,11 @@ def test_items_are_taken_only_when_a_worker_is_free(make: Make) -> None:
     outcomes.close()  # type: ignore[attr-defined]  # a generator
 
 
-def test_a_deadly_item_becomes_a_row_and_costs_nobody_else(tmp_path: Path) -> None:
+@beside
+def test_a_deadly_item_becomes_a_row_and_costs_nobody_else(make: Make, tmp_path: Path) -> None:
     names = [f"n{number}" for number in range(6)]
     items = [(str(tmp_path), name) for name in [*names[:3], "kill", *names[3:], "kill"]]
-    outcomes = by_index(ProcessExecutor(2).map(deadly, items, key=lambda item: item[1]))
+    outcomes = by_index(make().map(deadly, items, key=lambda item: item[1]))
     assert [outcome.value for outcome in outcomes] == [*names[:3], None, *names[3:], None]
     error = outcomes[3].error
     assert error is not None
@@ -174,12 +200,15 @@ def test_a_deadly_item_becomes_a_row_and_costs_nobody_else(tmp_path: Path) -> No
     assert all(1 <= calls.count(name) <= 3 for name in names)
 
 
+@beside
 @pytest.mark.parametrize(
     ("function", "items"), [(lambda number: number, range(3)), (square, [lambda: 1] * 3), (unpicklable, range(3))]
 )
-def test_what_cannot_travel_is_the_programmers_error(function: Callable[[object], object], items: list[object]) -> None:
+def test_what_cannot_travel_is_the_programmers_error(
+    make: Make, function: Callable[[object], object], items: list[object]
+) -> None:
     with pytest.raises(Exception, match="pickle"):
-        list(ProcessExecutor(2).map(function, items))
+        list(make().map(function, items))
 
 
 def slow_if_odd(number: int) -> int:
@@ -187,8 +216,9 @@ def slow_if_odd(number: int) -> int:
     return number
 
 
-def test_an_item_that_takes_too_long_is_a_row_and_the_rest_goes_on() -> None:
-    outcomes = by_index(ProcessExecutor(2, time_out=2).map(slow_if_odd, range(5), key=lambda number: f"n{number}"))
+@beside
+def test_an_item_that_takes_too_long_is_a_row_and_the_rest_goes_on(make: Make) -> None:
+    outcomes = by_index(make(time_out=2).map(slow_if_odd, range(5), key=lambda number: f"n{number}"))
     assert [outcome.value for outcome in outcomes] == [0, None, 2, None, 4]
     assert {str(outcome.error) for outcome in outcomes if outcome.value is None} == {
         f"n{number}: no answer within 2 s: its process was stopped (allow more time, or leave it out)"
@@ -201,8 +231,9 @@ def slow_load(name: str) -> None:
     load(name)
 
 
-def test_making_ready_does_not_count_as_work() -> None:
-    executor = ProcessExecutor(1, initializer=slow_load, initargs=("slow",), time_out=0.9)
+@beside
+def test_making_ready_does_not_count_as_work(make: Make) -> None:
+    executor = make(1, initializer=slow_load, initargs=("slow",), time_out=0.9)
     assert [outcome.value for outcome in executor.map(use, range(2))] == ["slow0", "slow1"]
 
 
@@ -215,12 +246,13 @@ def use_slowly(item: int) -> str:
     return use(item)
 
 
-def test_each_process_has_a_place_of_its_own() -> None:
-    executor = ProcessExecutor(2, initializer=load_at, initargs=("model",), places=[("left",), ("right",)])
+@beside
+def test_each_process_has_a_place_of_its_own(make: Make) -> None:
+    executor = make(initializer=load_at, initargs=("model",), places=[("left",), ("right",)])
     values = {str(outcome.value).partition(": ")[0] for outcome in executor.map(use_slowly, range(8))}
     assert values == {"model at left", "model at right"}
     with pytest.raises(ValueError, match="1 places for 2 workers"):
-        ProcessExecutor(2, places=[("left",)])
+        make(places=[("left",)])
 
 
 def test_one_worker_is_serial() -> None:

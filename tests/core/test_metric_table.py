@@ -127,3 +127,18 @@ def test_another_table_is_joined_by_id(table: MetricTable) -> None:
     nothing = table.joined(MetricTable((), ("fps",), np.empty((0, 1)), {"kind": ()}))
     assert np.isnan(nothing.column("fps")).all()
     assert nothing.label("kind").tolist() == ["", "", ""]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ""])
+def test_only_wanted_columns_are_read(suffix: str, tmp_path: Path) -> None:
+    if suffix:
+        (tmp_path / "t.csv").write_text("clip_id,noise,blur,source\na,1,2,x\nb,3,4,y\n")
+    else:
+        write_metric_table(
+            tmp_path / "t",
+            MetricTable(["a", "b"], ["noise", "blur"], [[1, 2], [3, 4]], {"source": ["x", "y"]}),
+            config={},
+        )
+    found = read_metric_table(tmp_path / f"t{suffix}", columns=("blur", "gone"))
+    assert (found.ids.tolist(), found.names, dict(found.labels)) == (["a", "b"], ("blur",), {})
+    assert found.values.tolist() == [[2.0], [4.0]]

@@ -111,3 +111,10 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         read_rows(tmp_path / "table.parquet", Row)
     with pytest.raises(StoreError, match="no readable table"):
         read_rows(tmp_path / "missing.parquet", Row)
+
+
+@given(st.lists(rows, max_size=6), st.lists(names, max_size=3))
+def test_only_wanted_rows_are_read(tmp_path_factory: pytest.TempPathFactory, given: list[Row], more: list[str]) -> None:
+    path = stored(tmp_path_factory.mktemp("t") / "t.parquet", given)
+    wanted = {row.path for row in given[::2]} | set(more)
+    assert read_rows(path, Row, keep=("path", wanted)) == [row for row in given if row.path in wanted]

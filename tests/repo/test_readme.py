@@ -61,6 +61,12 @@ def check_parses(words: Sequence[str], folder: Path) -> None:
     assert all((ROOT / word).exists() for word in words[2:] if word.startswith("configs/"))
 
 
+def check_on_cluster(words: Sequence[str], folder: Path) -> None:
+    """``w2svqa --ray ADDRESS COMMAND ...``: tests/cli/test_ray_option.py runs one."""
+    assert words[2] in ("local", "auto")
+    check_parses([words[0], *words[3:]], folder)
+
+
 def check_pip(words: Sequence[str], folder: Path) -> None:
     """Installing is the work of .ci/run; here, what is installed must be declared and what is named must be there."""
     assert words[:2] == ["pip", "install"]
@@ -103,6 +109,11 @@ CHECKS: dict[tuple[str, ...], Callable[[Sequence[str], Path], None]] = {
     ("w2svqa", "run"): check_parses,
     ("w2svqa", "label"): check_parses,  # with checkpoints that no test has
     ("w2svqa", "pair"): check_parses,
+    ("w2svqa", "ingest"): check_parses,
+    ("w2svqa", "curate"): check_parses,
+    ("w2svqa", "mine"): check_parses,
+    ("w2svqa", "runs"): check_parses,
+    ("w2svqa", "--ray"): check_on_cluster,
     ("w2svqa", "teachers"): check_run,
     ("w2svqa", "score"): check_run,
     ("w2svqa", "compare"): check_run,

@@ -64,7 +64,7 @@ def stages() -> tuple[Stage, ...]:
     train = part("train", state="begun", rows=None)
     return (
         Stage(number=1, parts=(part("pairs", facts={"severity": 3, "vmaf": 2}), train), log=LOG, decision=None),
-        Stage(number=2, parts=(part("scores"), train), log=LOG[:4], decision=should_stop(gain)),
+        Stage(number=2, parts=(part("mined"), train), log=LOG[:4], decision=should_stop(gain)),
     )
 
 

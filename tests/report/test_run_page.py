@@ -73,8 +73,8 @@ def test_a_whole_run_shows_everything() -> None:
         "stage 2 0.650 0.600 0.700 2",
         "Stage 2: loss and its terms",
         "Stage 1: lambda and accuracy",
-        "ladder/within_mean 0.800 0.700 0.850 40 higher",
-        "diagnosis/calibration_error 0.100 \N{EN DASH} \N{EN DASH} \N{EN DASH} lower",
+        "ladder/within_mean 0.8 0.7 0.85 40 higher",
+        "diagnosis/calibration_error 0.1 \N{EN DASH} \N{EN DASH} \N{EN DASH} lower",
         "w2svqa run a.yaml",
         "2 x EPYC, 16.0 GiB",
     ):

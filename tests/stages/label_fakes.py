@@ -21,6 +21,7 @@ LOG = "FAKE_TEACHER_LOG"
 ENTRIES = """[w2svqa.teachers]
 grey = label_fakes:GreyTeacher
 contrast = label_fakes:ContrastTeacher
+heavy = label_fakes:HeavyTeacher
 placed = label_fakes:PlacedTeacher
 broken = label_fakes:NotThere
 table: = label_fakes:TableTeacher
@@ -122,6 +123,26 @@ class ContrastTeacher(BaseTeacher):
         log(f"contrast {Path(video.info.path).stem}")
         [first], [second] = video.frames_at([0]), required(reference, self.name).frames_at([0])
         return abs(float(first.mean()) - float(second.mean()))
+
+
+class HeavyTeacher(GreyTeacher):
+    """Takes long to load, but its version is known without; says when it is loaded. Its parameters may be ``bad``."""
+
+    name = "heavy"
+    options: ClassVar[dict[str, int | float | str | bool]] = {"batch": 1}
+
+    @classmethod
+    def load(cls, parameters: StrPath | None, *, batch: int = 1) -> Self:  # type: ignore[override]  # fewer options
+        del batch
+        log("heavy loaded")
+        if parameters == "bad":
+            raise InputError("1 key not finite: x", path=parameters)
+        return cls("1" if parameters != "changed" else "2")
+
+    @classmethod
+    def identify(cls, parameters: StrPath | None, *, batch: int = 1) -> str:
+        del parameters, batch
+        return "1"
 
 
 class PlacedTeacher(BaseTeacher):

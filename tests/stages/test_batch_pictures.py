@@ -204,7 +204,7 @@ def test_stills_have_no_motion_frames_and_a_batch_of_them_is_short(folder: Path)
     assert photos.counts.tolist() == [0, 0, 0]
     assert photos.motion.shape == (3, 3, *MOTION_SIZE)
     assert not photos.motion.any()
-    both = make(folder, SAME, **{**ALONE, "same_groups": 4}).at(0)
+    both = make(folder, SAME, **{**ALONE, "same_groups": 12}).at(0)
     counts: dict[bool, set[int]] = {True: set(), False: set()}
     for name, count, motion in zip(both.names, both.counts, both.motion, strict=True):
         counts[VERSIONS[name].is_still].add(int(count))

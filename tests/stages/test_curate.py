@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2svqa.core.errors import ConfigError
+from w2svqa.core.errors import ConfigError, StoreError
 from w2svqa.core.metric_table import MetricTable
 from w2svqa.core.store import read_artifact
 from w2svqa.stages.curate import CHOSEN, HISTOGRAMS, select, write_selection
@@ -221,6 +222,26 @@ def test_a_configuration_is_checked() -> None:
         CurateConfig(count=1, include=("a",), exclude=("a",))
     with pytest.raises(ConfigError, match="the weight of si is -1"):
         CurateConfig(count=1, weights={"si": -1.0})
+
+
+def test_a_full_disk_leaves_no_half_selection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    asked = CurateConfig(count=2, bins=2)
+    found = select(CONSTANT, "uniform", asked)
+    write_selection(tmp_path, found, asked)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("w2svqa.core.files.os.fsync", full)
+    with pytest.raises(StoreError, match=r"cannot be written: No space left .*free some space"):
+        write_selection(tmp_path, found, asked)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.rglob("*.part*")] == []
+    with pytest.raises(StoreError, match="no complete artifact"):
+        read_artifact(tmp_path / HISTOGRAMS, HistogramRow)
+    write_selection(tmp_path, found, asked)
+    assert tuple(read_artifact(tmp_path / CHOSEN, ChosenRow).rows) == found.rows
 
 
 def test_a_selection_is_stored_with_its_facts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -132,6 +133,38 @@ def test_a_file_that_changed_or_went_is_tried_again(tmp_path: Path) -> None:
     assert ["changed" in row.message or "cannot be read" in row.message for row in pool.problems] == [True, True]
     Path(one.path).write_bytes(content)
     assert run([one, other], tmp_path / "out").table.ids.tolist() == [one.clip_id]
+
+
+def test_a_file_that_changes_while_it_is_measured_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, content = clip(tmp_path, "one.mkv", 10), (tmp_path / "one.mkv").read_bytes()
+
+    def changing(path: str, names: tuple[str, ...], *, threads: int) -> object:
+        found = measure(path, names, threads=threads)
+        Path(path).write_bytes(content + b"more")
+        return found
+
+    monkeypatch.setattr(measure_clip, "measure", changing)
+    pool = run([one], tmp_path / "out")
+    assert len(pool.table) == 0
+    assert "was changed while it was measured" in pool.problems[0].message
+    monkeypatch.setattr(measure_clip, "measure", measure)
+    Path(one.path).write_bytes(content)
+    assert run([one], tmp_path / "out").table.ids.tolist() == [one.clip_id]
+
+
+def test_a_full_disk_ends_it_and_the_next_call_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    clips = [clip(tmp_path, f"{level}.mkv", level) for level in (10, 200)]
+    run(clips[:1], tmp_path / "out")
+    monkeypatch.setattr("w2svqa.core.journal.os.fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        run(clips, tmp_path / "out")
+    monkeypatch.undo()
+    assert run(clips, tmp_path / "out").table.ids.tolist() == [each.clip_id for each in clips]
 
 
 def test_what_lacks_a_metric_has_a_row_and_a_reason(tmp_path: Path) -> None:

@@ -81,11 +81,18 @@ def test_columns_of_one_side_are_named_and_nothing_in_common_is_an_error() -> No
     table = drawn(100, 5)
     found = compare_tables(table.only(["noise", "width"]), table.only(["noise", "blur"]))
     assert (found.only_pool, found.only_other) == (("width",), ("blur",))
-    with pytest.raises(ConfigError, match="no column of numbers"):
+    with pytest.raises(ConfigError, match="no column in common"):
         compare_tables(table.only(["noise"]), table.only(["blur"]))
-    empty = MetricTable(["a"], ["noise"], [[np.nan]])
-    with pytest.raises(ConfigError, match="no value of noise"):
-        compare_tables(table, empty)
+
+
+def test_a_column_without_values_is_not_compared() -> None:
+    table = drawn(100, 5)
+    stills = MetricTable(["a", "b"], ["noise", "blur"], [[0.1, np.nan], [0.2, np.nan]])
+    found = compare_tables(table, stills)
+    assert [row.metric for row in found.rows] == ["noise"]
+    assert (found.only_pool, found.only_other) == (("blur", "width"), ())
+    with pytest.raises(ConfigError, match="no column in common"):
+        compare_tables(table, MetricTable(["a"], ["noise"], [[np.nan]]))
 
 
 def test_a_comparison_is_stored(tmp_path: Path) -> None:

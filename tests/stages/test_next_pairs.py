@@ -33,7 +33,8 @@ class ByNumber:
 
     def judge(self, first: Sequence[Tokens], second: Sequence[Tokens]) -> NDArray[np.float64]:
         difference = np.array([float(other.mean() - one.mean()) for one, other in zip(first, second, strict=True)])
-        return -((difference[:, None] - np.array([-2.0, -1.0, 0.0, 1.0, 2.0])) ** 2)
+        gaps: NDArray[np.float64] = difference[:, None] - np.array([-2.0, -1.0, 0.0, 1.0, 2.0])
+        return -np.square(gaps)
 
 
 def version(clip: int, kind: str = "none", level: int = 0) -> VersionRow:

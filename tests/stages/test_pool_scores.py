@@ -200,6 +200,30 @@ def test_teachers_that_cannot_run_are_told_before_any_work(pool: FakePool) -> No
         run(pool, missing, skip_unavailable=True)
 
 
+def test_a_teacher_whose_version_is_known_is_loaded_only_to_score(pool: FakePool) -> None:
+    pool.clip("a.mkv", 10)
+    assert values(run(pool, PoolTeacher(name="heavy")), "heavy") == {"a": 10}
+    assert pool.asked() == ["heavy a", "heavy loaded"]
+    # nothing is left to score, whatever the batch
+    labelled = run(pool, PoolTeacher(name="heavy", options={"batch": 8}))
+    assert (labelled.scores[0].version, labelled.scores[0].value, pool.asked()) == ("1", 10, [])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problem"), [("bad", "1 key not finite"), ("changed", "were changed meanwhile")]
+)
+def test_what_loading_alone_shows_is_told_then(pool: FakePool, parameters: str, problem: str) -> None:
+    pool.clip("a.mkv", 10)
+    faulty = PoolTeacher(name="heavy", parameters=parameters)
+    with pytest.raises(ConfigError, match=f"1 of the teachers cannot run: heavy: .*{problem}"):
+        run(pool, faulty, GREY)
+    labelled = run(pool, faulty, GREY, skip_unavailable=True)
+    assert problem in labelled.unavailable["heavy"]
+    assert values(labelled) == {"a": 10}
+    with pytest.raises(ConfigError, match="cannot run"):
+        run(pool, faulty, skip_unavailable=True)
+
+
 def test_a_teacher_on_devices_has_one_process_on_each(pool: FakePool) -> None:
     for level in range(6):
         pool.clip(f"{level}.mkv", 30 * level)

@@ -178,3 +178,38 @@ def test_what_cannot_be_read_is_a_video_of_its_own(tmp_path: Path) -> None:
         ("never.mp4", "", None),
     ]
     assert "no such file" in str(pool.videos[0].problem)
+
+
+def test_several_processes_read_what_one_does(tmp_path: Path) -> None:
+    files(tmp_path / "pool", *(f"{number}.mp4" for number in range(5)))
+    manifest = written(tmp_path / "m.csv", "name,reference\n0.mp4,far/clean.mp4\n1.mp4,no.mp4\n")
+    files(tmp_path, "far/clean.mp4")
+    items = expand_inputs([str(tmp_path / "pool")])
+    told: list[tuple[int, int, str]] = []
+    with FileHashes(tmp_path / "several.jsonl") as hashes:
+        pool = read_pool(items, hashes, manifest, workers=2, progress=lambda *facts: told.append(facts))
+    assert pool == read(tmp_path, manifest)
+    assert [done for done, _, _ in told] == [2, 3, 4, 5, 6, 7]  # the reference that is missing is not read
+    assert {total for _, total, _ in told} == {7}
+    assert sorted(name for _, _, name in told) == ["0.mp4", "1.mp4", "2.mp4", "3.mp4", "4.mp4", "clean.mp4"]
+
+
+def test_reading_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files(tmp_path / "pool", "a.mp4", "b.mp4", "c.mp4")
+    items = expand_inputs([str(tmp_path / "pool")])
+
+    def interrupt(done: int, *_: object) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with FileHashes(tmp_path / "hashes.jsonl") as hashes, pytest.raises(KeyboardInterrupt):
+        read_pool(items, hashes, progress=interrupt)
+    read_files: list[str] = []
+
+    def digest(path: str) -> str:
+        read_files.append(Path(path).name)
+        return sha256_file(path)
+
+    monkeypatch.setattr(pool_videos, "sha256_file", digest)
+    assert len(read(tmp_path).videos) == 3
+    assert read_files == ["c.mp4"]

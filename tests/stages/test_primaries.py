@@ -55,7 +55,7 @@ def test_content_is_spread_among_the_clean() -> None:
 
 
 def test_more_than_are_clean_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"5 primaries .* of 10 videos are among the better 10% in noise, blur"):
+    with pytest.raises(ConfigError, match=r"5 primaries .* of 10 videos have no rank above 0.1 in noise, blur"):
         pick_primaries(pool(10).only(["noise", "blur", "contrast"]), PrimaryConfig(count=5, worst=0.1))
     with pytest.raises(ConfigError, match="no metric says what is clean"):
         pick_primaries(pool(10).only(["contrast"]), PrimaryConfig(count=1))

@@ -62,7 +62,7 @@ def test_a_new_run_has_nothing_yet(root: Path) -> None:
 
 def test_a_finished_run_of_two_stages(root: Path) -> None:
     with recorded(root, config=CONFIG):
-        add_pairs(root / "pairs")
+        add_pairs(root / "stage-1" / "pairs")
         (root / "versions").mkdir()
         add_pairs(root / "stage-2" / "pairs")
         (root / "stage-2" / "train").mkdir()
@@ -79,7 +79,7 @@ def test_a_finished_run_of_two_stages(root: Path) -> None:
     first, second = facts.stages
     assert (first.number, second.number) == (1, 2)
     assert [(part.rows, part.facts) for part in first.parts if part.name == "pairs"] == [(1, {"ensemble": 1})]
-    assert states(root, 1) == {"scores": "absent", "mined": "absent", "pairs": "complete", "train": "begun"}
+    assert states(root, 1) == {"mined": "absent", "pairs": "complete", "train": "begun"}
     assert second.log == ({"step": 5.0, "loss": 1.0},)
     assert (first.decision, second.decision) == (None, STOPPED)
     assert facts.quality == (ROW,)
@@ -151,7 +151,7 @@ def test_damage_is_a_state_with_a_reason(root: Path, name: str, text: bytes, pro
 
 
 def test_damaged_parts_do_not_hide_the_others(root: Path) -> None:
-    for name in ("clips", "versions", "pairs"):
+    for name in ("clips", "versions", "stage-1/pairs"):
         add_pairs(root / name)
     (root / "clips" / "manifest.json").write_text("{", encoding="ascii")
     (root / "versions" / TABLE_NAME).write_bytes(b"short")
@@ -177,6 +177,18 @@ def test_a_damaged_decision_is_a_problem_of_its_stage(root: Path) -> None:
     (root / "stage-2").mkdir()
     (root / "stage-2" / STOPPING).write_text("{", encoding="ascii")
     assert "is damaged" in read_run(root).stages[1].problem
+
+
+def test_a_training_is_complete_when_its_student_was_exported(root: Path) -> None:
+    for number in (1, 2):
+        train = root / f"stage-{number}" / "train"
+        train.mkdir(parents=True)
+        (train / "log.jsonl").write_text('{"step": 1}\n', encoding="ascii")
+    (root / "stage-3").mkdir()
+    assert [states(root, stage)["train"] for stage in (0, 1, 2)] == ["begun", "begun", "absent"]
+    (root / "stage-1" / "bundle").mkdir()
+    (root / "stage-1" / "bundle" / "card.json").write_text("{}", encoding="ascii")
+    assert [states(root, stage)["train"] for stage in (0, 1, 2)] == ["complete", "begun", "absent"]
 
 
 def test_only_stages_are_stages(root: Path) -> None:

@@ -51,15 +51,19 @@ def version(clip: str, level: int) -> VersionRow:
 
 
 class Pool:
-    """Two grey clips with rising noise: what any network can order."""
+    """Two grey clips with rising noise: what any network can order; with ``texture`` they are no flat grey."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, texture: bool = False) -> None:
         self.folder = folder
         self.versions = [version(clip, level) for clip in ("a", "b") for level in range(LEVELS + 1)]
         self.pairs: list[PairRow] = make_pairs(self.versions, PairConfig(), split="train", seed=0)
         random = np.random.default_rng(0)
         for clip in ("a", "b"):
             pictures = np.broadcast_to(random.integers(90, 160, 3, dtype=np.uint8), (3, SIDE, SIDE, 3))
+            if texture:
+                coarse = random.integers(0, 256, (3, SIDE // 16, SIDE // 16, 3), dtype=np.uint8)
+                fine = random.integers(0, 60, (3, SIDE, SIDE, 3), dtype=np.uint8)
+                pictures = coarse.repeat(16, axis=1).repeat(16, axis=2) // 2 + fine
             motion = random.integers(90, 160, (5, *MOTION_SIZE), dtype=np.uint8)
             whole = pictures[2, :VIEW_SIZE, :VIEW_SIZE, 0]
             rendition = Rendition(details=pictures[:2], whole=whole, motion=motion)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import os
 import socket
-import traceback
 from collections.abc import Callable
 from multiprocessing.queues import Queue
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from train_pool import Pool
 
+from w2svqa.core.errors import W2SVQAError
 from w2svqa.stages.train import TrainConfig
 
-Answers = Queue[tuple[int, Any]]
+Answers: TypeAlias = "Queue[tuple[int, Any]]"
 TIMEOUT = 240
 
 
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def run_processes(count: int, work: Callable[..., Any], *arguments: object) -> list[Any]:
-    """Call ``work(index, *arguments)`` in each of ``count`` joined processes; return what each returned or raised."""
+    """Call ``work(*arguments)`` in each of ``count`` joined processes; return what each returned, or its error."""
     context = multiprocessing.get_context("spawn")
     answers: Answers = context.Queue()
     port = free_port()
@@ -53,14 +53,13 @@ def _joined(
     os.environ |= {name: str(value) for name, value in place.items()}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     try:
-        answers.put((index, work(index, *arguments)))
-    except Exception as error:
-        error.add_note(traceback.format_exc())
+        answers.put((index, work(*arguments)))
+    except W2SVQAError as error:
         answers.put((index, error))
 
 
-def train_together(index: int, pool: Pool, folder: Path, config: TrainConfig) -> dict[str, Any]:
+def train_together(pool: Pool, folder: Path, config: TrainConfig) -> dict[str, Any]:
     """Train; return the weights and how often progress was told."""
-    told: list[str] = []
-    model = pool.train(folder, config, lambda step, steps, text: told.append(text))
+    told: list[int] = []
+    model = pool.train(folder, config, lambda step, *_: told.append(step))
     return {"weights": {name: value.numpy() for name, value in model.state_dict().items()}, "told": len(told)}

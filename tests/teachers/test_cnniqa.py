@@ -58,9 +58,9 @@ def test_damaged_and_other_networks_are_refused(tmp_path: Path) -> None:
     others = [
         ({**state, "fc3.bias": torch.zeros(2)}, r"fc3\.bias has the shape \(2,\) instead of \(1,\)"),
         ({**state, "fc3.bias": torch.full((1,), torch.nan)}, "not finite"),
-        ({**state, "more": torch.zeros(1)}, "does not hold the parameters"),
-        ({}, "does not hold the parameters"),
-        ([1, 2], "does not hold the parameters"),
+        ({**state, "more": torch.zeros(1)}, "1 keys not known: more"),
+        ({"conv1.bias": torch.zeros(1)}, "7 keys missing: conv1.weight, fc1.weight, fc1.bias, .*, fc3.bias"),
+        ([1, 2], "holds no state dict"),
         ({**state, "fc3.bias": ["text"]}, "fc3.bias is no array of numbers"),
     ]
     for other, message in others:

@@ -128,7 +128,7 @@ def stages_of(backbone: nn.Module) -> Iterator[dict[str, NDArray[np.float32]]]:
     swin = hasattr(backbone, "layers")
 
     def keep(part: str, output: Tensor) -> None:
-        values = output.permute(3, 0, 1, 2) if swin else output[0]
+        values = output[0].permute(3, 0, 1, 2) if swin else output[0]
         seen.setdefault(part, values.contiguous().numpy())
 
     parts = [f"{'layers' if swin else 'stages'}.{number}" for number in range(4)]
@@ -270,6 +270,28 @@ def test_official_checkpoint_with_its_classifier_is_taken(tmp_path: Path) -> Non
     video = video_of(3)
     assert loaded.score(video) == teacher(view="aesthetic", seed=3).score(video)
     assert re.fullmatch(r"1\+[0-9a-f]{12}", loaded.version)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_clips_together_have_the_score_they_have_one_by_one(view: str) -> None:
+    one, all_together = (
+        DoverMobile(network("dover-mobile"), "1+test", view=view, batch=batch).score(video_of(3)) for batch in (1, 3)
+    )
+    assert one == pytest.approx(all_together, rel=1e-5)
+    with pytest.raises(ConfigError, match="'dover-mobile' has batch=0"):
+        DoverMobile(network("dover-mobile"), "1+test", batch=0)
+
+
+def test_the_version_is_known_without_loading(tmp_path: Path) -> None:
+    state = network("dover-mobile").state_dict()
+    torch.save(state, tmp_path / "DOVER-Mobile.pth")
+    version = DoverMobile.identify(tmp_path, view="technical")
+    assert version == load_teacher("dover-mobile", tmp_path).version
+    with pytest.raises(ConfigError, match="no view 'overall'"):
+        DoverMobile.identify(tmp_path, view="overall")
+    torch.save(state | {"other": torch.zeros(1)}, tmp_path / "DOVER-Mobile.pth", _use_new_zipfile_serialization=False)
+    with pytest.raises(InputError, match="1 key not known: other"):
+        DoverMobile.identify(tmp_path)
 
 
 def test_missing_and_unknown_keys_are_all_listed(tmp_path: Path) -> None:

@@ -131,8 +131,24 @@ def test_clips_are_averaged(tiny: FastVqaNetwork) -> None:
 
 @pytest.mark.parametrize("clips", [0, -1])
 def test_no_clips_are_refused(tiny: FastVqaNetwork, clips: int) -> None:
-    with pytest.raises(ConfigError, match=f"cannot score {clips} clips"):
+    with pytest.raises(ConfigError, match=f"'fast-vqa' has clips={clips}"):
         FastVqa(tiny, "1", clips=clips)
+
+
+@pytest.mark.parametrize("kind", CLASSES.values())
+def test_clips_together_have_the_score_they_have_one_by_one(tiny: FastVqaNetwork, kind: type[FastVqa]) -> None:
+    scores = [kind(tiny, "1", clips=3, batch=batch).raw_score(_video(40, 240, 260)) for batch in (1, 2, 3)]
+    assert scores == pytest.approx([scores[0]] * 3, rel=1e-5)
+    with pytest.raises(ConfigError, match="has batch=0"):
+        kind(tiny, "1", batch=0)
+
+
+def test_the_version_is_known_without_loading(official: Path) -> None:
+    assert FastVqaM.identify(official, seed=3) == FastVqaM.load(official).version
+    with pytest.raises(ConfigError, match="'fast-vqa-m' has batch=0"):
+        FastVqaM.identify(official, batch=0)
+    with pytest.raises(InputError, match="keys missing"):
+        FastVqa.identify(official / FastVqaM.files[0])
 
 
 def _without(state: State) -> object:
@@ -161,6 +177,9 @@ def test_checkpoints_that_do_not_fit_are_refused(
     torch.save({"state_dict": changed(official_state)}, tmp_path / "changed.pth")
     with pytest.raises(InputError, match=message):
         FastVqaM.load(tmp_path / "changed.pth")
+    if changed is not _not_finite:  # values are not looked at
+        with pytest.raises(InputError, match=message):
+            FastVqaM.identify(tmp_path / "changed.pth")
 
 
 def test_checkpoint_of_another_architecture_is_refused(official: Path) -> None:

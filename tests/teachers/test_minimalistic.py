@@ -39,7 +39,7 @@ from w2svqa.teachers.networks import slowfast
 from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
 from w2svqa.teachers.networks.slowfast import SlowFast, SlowFastShape
 from w2svqa.teachers.networks.swin import SwinShape
-from w2svqa.teachers.registry import load_teacher
+from w2svqa.teachers.registry import identify_teacher, load_teacher
 from w2svqa.video.whole import FramesVideo, VideoFile
 
 GOLDENS = Path(__file__).parent / "goldens" / "minimalistic.npz"
@@ -75,13 +75,13 @@ def filled_network(kind: type[Network], *arguments: object) -> Network:
     return network.eval()
 
 
-def tiny_vii() -> MinimalisticVii:
-    return MinimalisticVii(filled_network(MinimalisticNetwork, 0, TINY_SWIN), "1+test")
+def tiny_vii(batch: int = 1) -> MinimalisticVii:
+    return MinimalisticVii(filled_network(MinimalisticNetwork, 0, TINY_SWIN), "1+test", batch=batch)
 
 
-def tiny_ix() -> MinimalisticIx:
+def tiny_ix(batch: int = 1) -> MinimalisticIx:
     network = filled_network(MinimalisticNetwork, TINY_FEATURES, TINY_SWIN)
-    return MinimalisticIx(network, filled_network(SlowFast, TINY_MOTION), "1+test")
+    return MinimalisticIx(network, filled_network(SlowFast, TINY_MOTION), "1+test", batch=batch)
 
 
 TEACHERS = {"minimalistic-vii": tiny_vii, "minimalistic-ix": tiny_ix}
@@ -233,7 +233,24 @@ def test_no_random_numbers_of_others_are_used(folder: Path) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("name", TEACHERS)
+def test_key_frames_together_have_the_score_they_have_one_by_one(name: str) -> None:
+    video = FramesVideo(given.ClipCase(count=33, fps=10.0, height=64, width=80).frames(), fps=10.0)
+    scores = [TEACHERS[name](batch).score(video) for batch in (1, 2, 50)]  # of the four key frames
+    assert scores == pytest.approx([scores[0]] * 3, rel=1e-5)
+    with pytest.raises(ConfigError, match=f"'{name}' has batch=0"):
+        TEACHERS[name](0)
+
+
 # Checkpoints
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+def test_the_version_is_known_without_loading(name: str, folder: Path) -> None:
+    assert identify_teacher(name, folder, batch=4) == load_teacher(name, folder).version
+    torch.save({"more": torch.zeros(1)}, folder / (VII_FILE if name == "minimalistic-vii" else MOTION_FILE))
+    with pytest.raises(InputError, match="1 key not known: more"):
+        identify_teacher(name, folder)
 
 
 @pytest.mark.parametrize("name", TEACHERS)

@@ -32,7 +32,7 @@ from w2svqa.teachers.q_align import (
     read_shape,
     squared,
 )
-from w2svqa.teachers.registry import load_teacher
+from w2svqa.teachers.registry import identify_teacher, load_teacher
 from w2svqa.video.whole import FramesVideo
 
 
@@ -318,11 +318,31 @@ def test_without_sentencepiece_the_pip_line_is_named(folder: Path, monkeypatch: 
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"dtype": "int8"}, "no dtype 'int8'"), ({"max_frames": 0}, "max_frames is 0"), ({"seed": 1}, "no option seed")],
+    [
+        ({"dtype": "int8"}, "no dtype 'int8'"),
+        ({"max_frames": 0}, "max_frames=0"),
+        ({"batch": 0}, "batch=0"),
+        ({"seed": 1}, "no option seed"),
+    ],
 )
 def test_options_are_checked_before_the_effort(folder: Path, options: dict[str, Any], problem: str) -> None:
     with pytest.raises(ConfigError, match=problem):
         load_teacher("q-align", folder, **options)
+    with pytest.raises(ConfigError, match=problem):
+        identify_teacher("q-align", folder, **options)
+
+
+def test_frames_together_have_the_score_they_have_one_by_one(folder: Path) -> None:
+    one = QAlign.load(folder, dtype="float32").logits(video(0))
+    together = QAlign.load(folder, dtype="float32", batch=2).logits(video(0))
+    torch.testing.assert_close(together, one, rtol=1e-5, atol=1e-5)
+
+
+def test_the_version_is_known_without_loading(own: Path) -> None:
+    assert QAlign.identify(own) == exact(own).version
+    drop_and_add(own)
+    with pytest.raises(InputError, match="2 keys missing"):
+        QAlign.identify(own)
 
 
 def test_a_folder_must_be_named_and_be_there(tmp_path: Path) -> None:

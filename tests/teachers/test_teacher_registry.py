@@ -14,7 +14,7 @@ from w2svqa.core.protocols import Video
 from w2svqa.core.registry import Registry
 from w2svqa.teachers import ffmpeg, listing, registry
 from w2svqa.teachers.listing import list_teachers
-from w2svqa.teachers.registry import TEACHERS, load_teacher
+from w2svqa.teachers.registry import TEACHERS, identify_teacher, load_teacher
 from w2svqa.video.whole import FramesVideo
 
 FACTS = (
@@ -25,6 +25,8 @@ FACTS = (
     "needs_parameters",
     "files",
     "modules",
+    "uses_device",
+    "batch",
     "options",
 )
 
@@ -105,6 +107,7 @@ def test_every_class_has_the_facts_under_its_own_name(name: str) -> None:
     assert {fact for fact in FACTS if not hasattr(kind, fact)} == set()
     assert name.endswith(":") or getattr(kind, "name", None) == name
     assert getattr(kind, "__doc__", None)
+    assert getattr(kind, "options", {}).get("batch", 1) == getattr(kind, "batch", None)
 
 
 def test_an_unknown_name_lists_near_ones() -> None:
@@ -143,6 +146,18 @@ def test_argument_device_and_options_reach_the_class() -> None:
         load_teacher("tuned:", None)
     with pytest.raises(ConfigError, match="unknown teacher 'bare:'"):
         load_teacher("bare:x", None)
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "meat", "meta:x"])
+def test_a_device_that_cannot_be_used_is_refused_before_anything_is_read(device: str) -> None:
+    for ask in (load_teacher, identify_teacher):
+        with pytest.raises(ConfigError, match=f"the device '{device}' cannot be used: "):
+            ask("dover", "nothing", device=device)
+
+
+@pytest.mark.usefixtures("others")
+def test_a_class_need_not_tell_its_version() -> None:
+    assert identify_teacher("bare", None) is None
 
 
 @pytest.mark.usefixtures("packages")

@@ -37,10 +37,10 @@ def _difference(ours: torch.Tensor, golden: str, wanted: int = 250) -> float:
 
 
 def _keeping(seen: dict[str, torch.Tensor], name: str) -> Callable[..., None]:
-    """Return a hook that keeps what a part gives the first time."""
+    """Return a hook that keeps what a part gives the first time, for the first clip."""
 
-    def hook(_part: torch.nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        seen.setdefault(name, output)
+    def hook(_part: torch.nn.Module, _inputs: object, output: torch.Tensor | list[torch.Tensor]) -> None:
+        seen.setdefault(name, output if isinstance(output, torch.Tensor) else output[0])
 
     return hook
 
@@ -83,6 +83,15 @@ def test_clips_do_not_touch_each_other() -> None:
         both = backbone(clips)
         assert both.shape == (2, 16, 4, 8, 8)
         assert torch.equal(both[1], backbone(clips[1:])[0])
+
+
+def test_clips_together_equal_clips_one_by_one_to_the_last_bit() -> None:
+    # gated, shifted, two windows in time
+    backbone = _filled(FastVqaNetwork(replace(TINY, adaptive=False))).fragments_backbone
+    clips = torch.randn(2, 3, 32, 96, 96, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        one_by_one = torch.cat([backbone(clip[None]) for clip in clips])
+        assert torch.equal(backbone(clips), one_by_one)
 
 
 def test_groups_of_windows_give_what_all_windows_at_once_give(monkeypatch: pytest.MonkeyPatch) -> None:

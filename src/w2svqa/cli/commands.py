@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from w2svqa import __version__
 from w2svqa.cli.compare import compare
@@ -15,13 +18,28 @@ from w2svqa.cli.doctor import doctor
 from w2svqa.cli.exits import say, silent_on_broken_pipe
 from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
+from w2svqa.cli.mine import mine
 from w2svqa.cli.pair import pair
 from w2svqa.cli.run import run
 from w2svqa.cli.runs import runs
 from w2svqa.cli.score import score
 from w2svqa.cli.teachers import teachers
+from w2svqa.cli.train import train
+
+
+class _InFlowOrder(TyperGroup):
+    """Lists groups of commands, of which typer knows only that they are no commands, where they belong."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 (click's own, or the one in typer)
+        names = [name for name in super().list_commands(ctx) if name != _RUNS]
+        place = names.index(doctor.__name__)
+        return [*names[:place], _RUNS, *names[place:]]
+
+
+_RUNS: Final = "runs"
 
 app = typer.Typer(
+    cls=_InFlowOrder,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -39,14 +57,34 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def w2svqa(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            envvar="W2SVQA_RAY",
+            help="Let the workers of COMMAND run on a Ray cluster: auto, HOST:PORT, or local for this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Score and compare the quality of videos without a reference, and train students that do so."""
     del version  # acted on in its callback
+    if ray:
+        context.with_resource(_on_cluster(ray))
 
 
-for command in (ingest, curate, run, score, compare, distort, label, pair, teachers, doctor, demo):
+@contextmanager
+def _on_cluster(address: str) -> Iterator[None]:
+    from w2svqa.core.cluster import RayEngine
+    from w2svqa.core.executor import use_engine
+
+    with closing(RayEngine(address)) as engine, use_engine(engine):
+        yield
+
+
+for command in (ingest, curate, distort, label, pair, train, mine, run, score, compare, teachers, doctor, demo):
     app.command()(silent_on_broken_pipe(command))
-app.add_typer(runs, name="runs")
+app.add_typer(runs, name=_RUNS)

@@ -1,105 +1,144 @@
-"""``w2svqa curate``: choose the videos of a training pool by their metrics."""
+"""``w2svqa curate``: measure a pool, and choose the videos of a training pool by their metrics."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING
 
 import typer
 
 from w2svqa.cli import exits
+from w2svqa.cli.curate_options import (
+    BinsOption,
+    ClipsOption,
+    CountOption,
+    ExcludeOption,
+    IncludeOption,
+    MeasureOnlyOption,
+    MetricsOption,
+    MismatchOption,
+    OutputOption,
+    PageOption,
+    PoolArgument,
+    PrimariesOption,
+    RetryFailedOption,
+    SecondsOption,
+    SeedOption,
+    StratifyOption,
+    TargetOption,
+    TimeOutOption,
+    WeightsOption,
+    WorkersOption,
+    WorstRankOption,
+)
 from w2svqa.cli.stages import stage_progress
 
 if TYPE_CHECKING:
     from w2svqa.core.metric_table import MetricTable
+    from w2svqa.stages.known_pool import KnownPool
+    from w2svqa.stages.measure import MeasureConfig
     from w2svqa.stages.mismatch import Mismatch
-    from w2svqa.stages.primaries import Primaries
+    from w2svqa.stages.selection_bins import Target
+    from w2svqa.stages.selection_candidates import CurateConfig
     from w2svqa.stages.selection_report import Selection
 
-_MOST_LINES: Final = 10
-"""Bins and videos that are listed; the tables have them all."""
+PAGE = "curation.html"
+"""The page in the output."""
 
 
 def curate(
-    metrics: Annotated[
-        Path, typer.Argument(help="The pool's metric table, or the folder that has it.", metavar="METRICS")
-    ],
-    output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables that are written.")],
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many videos to choose.")] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TABLE|SPEC|uniform",
-            help="What is wished: a metric table's histograms, those stated in a JSON or YAML file, or uniform.",
-        ),
-    ] = None,
-    weight: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC=W", help="Weight of a metric; 0 leaves it out. [default: 1]")
-    ] = None,
-    bins: Annotated[int, typer.Option(min=1, max=10_000, help="Bins per metric.")] = 50,
-    clips: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Table of the clips: source, size, frame rate, bit rate.")
-    ] = None,
-    stratify: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Keep the share of each value: the target's, or the pool's.")
-    ] = None,
-    include: Annotated[Path | None, typer.Option(metavar="FILE", help="Ids that must be chosen, one per line.")] = None,
-    exclude: Annotated[Path | None, typer.Option(metavar="FILE", help="Ids that must not.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the choice among equally good videos.")] = 0,
-    seconds: Annotated[
-        float, typer.Option(min=0, metavar="S", help="Time for improving the choice, once it is there.")
-    ] = 60.0,
-    mismatch: Annotated[
-        Path | None,
-        typer.Option(metavar="TABLE", help="Compare the pool to another metric table, such as the teachers' data."),
-    ] = None,
-    primaries: Annotated[
-        bool, typer.Option("--primaries", help="Choose clean, sharp, well coded videos for the simulators.")
-    ] = False,
+    place: PoolArgument,
+    output: OutputOption = None,
+    count: CountOption = None,
+    target: TargetOption = None,
+    weight: WeightsOption = None,
+    bins: BinsOption = 50,
+    stratify: StratifyOption = None,
+    include: IncludeOption = None,
+    exclude: ExcludeOption = None,
+    seed: SeedOption = 0,
+    seconds: SecondsOption = 60.0,
+    mismatch: MismatchOption = None,
+    primaries: PrimariesOption = False,
+    worst_rank: WorstRankOption = 0.75,
+    page: PageOption = True,
+    measure_only: MeasureOnlyOption = False,
+    metric: MetricsOption = None,
+    workers: WorkersOption = 1,
+    time_out: TimeOutOption = 3600.0,
+    retry_failed: RetryFailedOption = False,
+    clips: ClipsOption = None,
 ) -> None:
-    """Choose N videos whose metrics are distributed as wished, into DIR/chosen and DIR/histograms.
+    """Choose N videos whose metrics are distributed as wished, into DIR/chosen, DIR/chosen.csv and DIR/histograms.
 
-    With --mismatch also, or only, DIR/mismatch and DIR/outside: the pool beside another table, and its videos that lie
-    outside that table's experience. With --primaries DIR/primaries. Needs the extra "train".
+    DIR/curation.html shows before, after and target, what the videos are, and samples.
+    What is not measured yet of a pool is measured first, and kept in POOL/metrics; POOL/problems says what could not
+    be. Killed, the same command goes on. With --mismatch also, or only, DIR/mismatch and DIR/outside: the pool beside
+    another, and its videos that lie outside the other's experience. With --primaries DIR/primaries and
+    DIR/primaries.csv. The lists are manifests for ingest, label and run. Needs the extra "train".
     """
-    from w2svqa.core.metric_table import KIND, read_metric_table
+    from w2svqa.stages.measure import MeasureConfig
+    from w2svqa.stages.selection_candidates import CurateConfig
 
-    if count is None and mismatch is None:
+    _check(place, output, count, target, wants=mismatch is not None, primaries=primaries, measure_only=measure_only)
+    config = CurateConfig(
+        count=count or 1,
+        weights=_weights(weight or ()),
+        bins=bins,
+        stratify=stratify,
+        include=_ids(include),
+        exclude=_ids(exclude),
+        seed=seed,
+        seconds=seconds,
+    )
+    measuring = MeasureConfig(
+        metrics=_metrics(metric or ()), workers=workers, time_out=time_out or None, retry_failed=retry_failed
+    )
+    # first what may be mistyped: measuring the pool can take days
+    wished = None if measure_only or (target is None and not primaries) else _target(target or "uniform", measuring)
+    other = None if mismatch is None else _other(mismatch, measuring)
+    pool = _pool(place, measuring, clips)
+    if output is None:
+        return
+    compared = None
+    if mismatch is not None and other is not None:
+        compared = _compare(pool, other, output, bins, _hash(mismatch))
+    if count is not None and wished is not None and primaries:
+        _pick_primaries(pool, count, wished, output, seed, worst_rank, _hash(Path(target or "uniform")))
+    elif count is not None and wished is not None and target is not None:
+        selection = _select(pool, wished, config, output, _hash(Path(target)))
+        if page:
+            _show(pool, selection, config, output, target, compared)
+
+
+def _check(
+    place: Path,
+    output: Path | None,
+    count: int | None,
+    target: str | None,
+    *,
+    wants: bool,
+    primaries: bool,
+    measure_only: bool,
+) -> None:
+    from w2svqa.stages.known_pool import is_ingested
+
+    if measure_only:
+        if count is not None or target is not None or wants or primaries or output is not None:
+            raise typer.BadParameter(
+                "then nothing is chosen or compared, nor written elsewhere", param_hint="--measure-only"
+            )
+        if not is_ingested(place):
+            raise typer.BadParameter(f"{place} is no folder that ingest wrote", param_hint="--measure-only")
+        return
+    if count is None and not wants:
         raise typer.BadParameter("how many videos are to be chosen?", param_hint="--count")
     if count is not None and target is None and not primaries:
         raise typer.BadParameter("what is wished? uniform, for example", param_hint="--target")
-    weights = _weights(weight or ())
-    metrics = metrics / KIND if (metrics / KIND).is_dir() else metrics
-    pool = read_metric_table(metrics)
-    inputs = {"metrics": _hash(metrics)}
-    wide = pool if clips is None else pool.joined(read_metric_table(clips, kind=None))
-    if mismatch is not None:
-        _compare(wide, mismatch, output, bins, inputs)
-    if count is not None and primaries:
-        _pick_primaries(wide, count, target, output, seed, inputs)
-    elif count is not None and target is not None:
-        from w2svqa.core.metric_table import MetricTable
-        from w2svqa.stages.curate import select, write_selection
-        from w2svqa.stages.selection_bins import read_target
-        from w2svqa.stages.selection_candidates import CurateConfig
-
-        config = CurateConfig(
-            count=count,
-            weights=weights,
-            bins=bins,
-            stratify=stratify,
-            include=_ids(include),
-            exclude=_ids(exclude),
-            seed=seed,
-            seconds=seconds,
-        )
-        wished = read_target(target)
-        table = MetricTable(wide.ids, pool.names, wide.only(pool.names).values, wide.labels)
-        with stage_progress() as progress:
-            selection = select(table, wished, config, progress=progress)
-        write_selection(output, selection, config, inputs | {"target": _hash(Path(target))})
-        _tell(selection, output)
+    if output is None:
+        raise typer.BadParameter("where to?", param_hint="--output")
 
 
 def _weights(texts: Sequence[str]) -> dict[str, float]:
@@ -129,103 +168,103 @@ def _ids(path: Path | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for each in found if each))
 
 
+def _metrics(names: Sequence[str]) -> tuple[str, ...]:
+    from w2svqa.metrics import NAMES
+
+    return tuple(dict.fromkeys([*NAMES, *names]))
+
+
 def _hash(path: Path) -> str:
     """Return the hash of a table or file; of a word itself where there is none of that name."""
     from w2svqa.core.files import sha256_file
     from w2svqa.core.store import TABLE_NAME
+    from w2svqa.stages.measure import METRICS
 
-    file = path / TABLE_NAME if path.is_dir() else path
+    file = next((each for each in (path / METRICS / TABLE_NAME, path / TABLE_NAME) if each.is_file()), path)
     return sha256_file(file) if file.is_file() else str(path)
 
 
-def _compare(pool: MetricTable, other: Path, output: Path, bins: int, inputs: dict[str, str]) -> None:
-    from w2svqa.core.metric_table import read_metric_table
-    from w2svqa.stages.mismatch import compare_tables, write_mismatch
+def _pool(place: Path, config: MeasureConfig, clips: Path | None) -> KnownPool:
+    from w2svqa.cli.curate_told import tell_measured
+    from w2svqa.stages.known_pool import is_ingested, open_pool
 
-    found = compare_tables(pool, read_metric_table(other, kind=None), bins=bins)
-    write_mismatch(output, found, inputs | {"other": _hash(other)})
-    _tell_mismatch(found, output)
+    with stage_progress() as progress:
+        pool = open_pool(place, config, clips=clips, progress=partial(progress, "measure"))
+    if is_ingested(place):
+        tell_measured(pool, place)
+    return pool
+
+
+def _target(text: str, config: MeasureConfig) -> Target:
+    from w2svqa.stages.known_pool import open_target
+
+    with stage_progress() as progress:
+        return open_target(text, config, progress=partial(progress, "target"))
+
+
+def _other(place: Path, config: MeasureConfig) -> MetricTable:
+    """Return all that is known of what a pool is compared to."""
+    from w2svqa.core.metric_table import read_metric_table
+    from w2svqa.stages.known_pool import is_ingested, open_pool
+    from w2svqa.stages.measure import METRICS
+
+    if not is_ingested(place):
+        return read_metric_table(place / METRICS if (place / METRICS).is_dir() else place, kind=None)
+    with stage_progress() as progress:
+        return open_pool(place, config, progress=partial(progress, "mismatch")).wide
+
+
+def _compare(pool: KnownPool, other: MetricTable, output: Path, bins: int, digest: str) -> Mismatch:
+    from w2svqa.cli.curate_told import tell_mismatch
+    from w2svqa.stages.mismatch import compare_tables, write_mismatch
+    from w2svqa.stages.primaries import with_bits_per_pixel
+
+    found = compare_tables(with_bits_per_pixel(pool.wide), with_bits_per_pixel(other), bins=bins)
+    clips = pool.rows_of({row.clip_id for row in found.strangers})
+    write_mismatch(output, found, {"metrics": pool.digest, "other": digest}, clips=clips)
+    tell_mismatch(found, output, clips)
+    return found
+
+
+def _select(pool: KnownPool, target: Target, config: CurateConfig, output: Path, digest: str) -> Selection:
+    from w2svqa.cli.curate_told import tell_selection
+    from w2svqa.stages.curate import select, write_selection
+
+    with stage_progress() as progress:
+        selection = select(pool.metrics, target, config, progress=progress)
+    clips = pool.rows_of({row.clip_id for row in selection.rows})
+    write_selection(output, selection, config, {"metrics": pool.digest, "target": digest}, clips=clips)
+    tell_selection(selection, output, listed=bool(clips))
+    return selection
+
+
+def _show(
+    pool: KnownPool, selection: Selection, config: CurateConfig, output: Path, target: str, compared: Mismatch | None
+) -> None:
+    from w2svqa.report.curation_page import write_curation_page
+
+    clips = list(pool.rows_of({row.clip_id for row in selection.rows}).values())
+    write_curation_page(
+        output / PAGE,
+        selection=selection,
+        config=config,
+        pool=pool.wide,
+        clips=clips or None,
+        target=target,
+        inputs={"metrics": pool.digest, "target": _hash(Path(target))},
+        mismatch=compared,
+    )
+    exits.note(f"{output / PAGE} shows it")
 
 
 def _pick_primaries(
-    pool: MetricTable, count: int, target: str | None, output: Path, seed: int, inputs: dict[str, str]
+    pool: KnownPool, count: int, target: Target, output: Path, seed: int, worst: float, digest: str
 ) -> None:
+    from w2svqa.cli.curate_told import tell_primaries
     from w2svqa.stages.primaries import PrimaryConfig, pick_primaries, write_primaries
-    from w2svqa.stages.selection_bins import read_target
 
-    config = PrimaryConfig(count=count, seed=seed)
-    found = pick_primaries(pool, config, target=read_target(target or "uniform"))
-    write_primaries(output, found, config, inputs)
-    _tell_primaries(found, output)
-
-
-def _tell(selection: Selection, output: Path) -> None:
-    """Print a line per metric on stdout; on stderr what could not be had."""
-    rows = [
-        (each.metric, f"{each.weight:g}", f"{each.before:.4f}", f"{each.after:.4f}", f"{each.lacking:.0f}")
-        for each in selection.metrics
-    ]
-    _table(("metric", "weight", "L1 before", "L1 after", "lacking"), rows)
-    for group in selection.groups:
-        exits.note(f"{group.group or '(empty)'}: {group.chosen} chosen of {group.available}, wished {group.wished:.1%}")
-    for reason, number in selection.left_out.items():
-        exits.note(f"{number} videos were left out: {reason}")
-    for text in selection.notes:
-        exits.note(text)
-    if selection.lacks:
-        exits.note(f"{len(selection.lacks)} bins cannot be filled from this pool:")
-        for lack in selection.lacks[:_MOST_LINES]:
-            exits.note(f"  {lack}")
-    proof = "no choice is better" if selection.optimal else f"at most {selection.gap:.4f} above the least possible"
-    exits.note(
-        f"the sum of the distances is {selection.value:.4f}, the linear programme's bound {selection.lp_bound:.4f}:"
-        f" {proof}"
-    )
-    exits.note(f"{len(selection.rows)} of {selection.candidates} videos are in {output / 'chosen'}")
-
-
-def _tell_mismatch(mismatch: Mismatch, output: Path) -> None:
-    rows = [
-        (
-            each.metric,
-            f"{each.l1:.3f}",
-            f"{each.emd:.4g}",
-            "" if each.emd_spread is None else f"{each.emd_spread:.2f}",
-            f"{each.outside:.1%}",
-            f"{each.thin:.1%}",
-            f"{each.pool_median:.4g}",
-            f"{each.other_median:.4g}",
-        )
-        for each in mismatch.rows
-    ]
-    _table(("metric", "L1", "EMD", "in spreads", "outside", "thin", "median", "other's"), rows)
-    for row in mismatch.strangers[:_MOST_LINES]:
-        exits.note(f"{row.clip_id}: {row.reason}")
-    share = len(mismatch.strangers) / mismatch.videos
-    exits.note(
-        f"{len(mismatch.strangers)} of {mismatch.videos} videos ({share:.1%}) lie outside the other table's experience;"
-        f" of its own videos the same rule says so of {mismatch.usual:.1%}; all are in {output / 'outside'}"
-    )
-
-
-def _tell_primaries(primaries: Primaries, output: Path) -> None:
-    _table(("primary", "rank", "reason"), [(row.clip_id, f"{row.rank:.2f}", row.reason) for row in primaries.rows])
-    if primaries.missing:
-        exits.note(f"the table lacks {', '.join(primaries.missing)}, so they did not count")
-    exits.note(
-        f"{len(primaries.rows)} of {primaries.candidates} clean videos (no worse rank than {primaries.limit:.2f})"
-        f" are in {output / 'primaries'}"
-    )
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.table import Table
-
-    from w2svqa.cli.console import show
-
-    table = Table(box=None, pad_edge=False)
-    for place, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if place and heading != "reason" else "left")
-    for row in rows:
-        table.add_row(*row)
-    show(table)
+    config = PrimaryConfig(count=count, seed=seed, worst=worst)
+    found = pick_primaries(pool.wide, config, target=target)
+    clips = pool.rows_of({row.clip_id for row in found.rows})
+    write_primaries(output, found, config, {"metrics": pool.digest, "target": digest}, clips=clips)
+    tell_primaries(found, output, clips)

@@ -38,13 +38,17 @@ def ingest(
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables; a rerun continues it.")],
     places: Annotated[list[str] | None, typer.Argument(help=_PLACES_HELP, metavar="DIR...")] = None,
     manifest: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Columns clip, source, license of the files, with a header.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Columns clip, source, license, category of the files, with a header."),
     ] = None,
     source_column: Annotated[
         str | None, typer.Option(metavar="HEADING", help="Column of the manifest: source. [default: source]")
     ] = None,
     license_column: Annotated[
         str | None, typer.Option(metavar="HEADING", help="Column of the manifest: license. [default: license]")
+    ] = None,
+    category_column: Annotated[
+        str | None, typer.Option(metavar="HEADING", help="Column of the manifest: category. [default: category]")
     ] = None,
     license_allow: Annotated[
         str, typer.Option(metavar="NAME,...", help="Licences that may go in, as the manifest writes them; none: any.")
@@ -77,7 +81,7 @@ def ingest(
 
     if not places and manifest is None:
         raise typer.BadParameter("name files or folders, or a manifest", param_hint="DIR...")
-    headings = {"source": source_column, "license": license_column}
+    headings = {"source": source_column, "license": license_column, "category": category_column}
     columns = {key: heading for key, heading in headings.items() if heading is not None}
     if columns and manifest is None:
         raise typer.BadParameter("there is no manifest", param_hint=f"--{next(iter(columns))}-column")

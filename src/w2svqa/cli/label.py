@@ -32,7 +32,6 @@ def _column(key: str, usual: str) -> typer.models.OptionInfo:
 
 
 def label(
-    paths: Annotated[list[str], typer.Argument(help=PATHS_HELP, metavar="POOL")],
     teachers: Annotated[
         list[str],
         typer.Option(
@@ -41,6 +40,9 @@ def label(
         ),
     ],
     output: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the tables; a rerun continues it.")],
+    paths: Annotated[
+        list[str] | None, typer.Argument(help=f"{PATHS_HELP} None: what the manifest names.", metavar="POOL")
+    ] = None,
     parameters: Annotated[
         list[str] | None,
         typer.Option(
@@ -82,7 +84,7 @@ def label(
     Needs the extra "train".
     """
     from w2svqa.core.inputs import expand_inputs
-    from w2svqa.stages.pool_manifest import PoolManifest
+    from w2svqa.stages.pool_manifest import PoolManifest, named_files, read_pool_manifest
     from w2svqa.stages.pool_scores import LabelPoolConfig, label_pool
 
     columns = {
@@ -95,6 +97,8 @@ def label(
         "level": level_column,
         "mos": mos_column,
     }
+    if not paths and manifest is None:
+        raise typer.BadParameter("name files or folders, or a manifest", param_hint="POOL")
     asked = {key: heading for key, heading in columns.items() if heading is not None}
     if asked and manifest is None:
         raise typer.BadParameter("there is no manifest", param_hint=f"--{next(iter(asked))}-column")
@@ -107,7 +111,8 @@ def label(
         retry_failed=retry_failed,
         skip_unavailable=skip_unavailable,
     )
-    items = expand_inputs(paths, stdin=sys.stdin)
+    listed = () if config.manifest is None else read_pool_manifest(config.manifest)
+    items = expand_inputs(paths or named_files(listed, config.manifest), stdin=sys.stdin)
     with stage_progress() as progress:
         labelled = label_pool(items, output, config, progress=progress)
     _tell(labelled, output)

@@ -27,11 +27,13 @@ def run(
         int, typer.Option(min=1, help="Processes that distort, label and score clips side by side.")
     ] = 1,
     processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train side by side.")] = 1,
-    launch: Annotated[
+    launcher: Annotated[
         str | None,
-        typer.Option(
-            metavar="COMMAND", help="What starts the training processes, such as 'torchrun --nproc-per-node 4'."
-        ),
+        typer.Option(metavar="LINE", help='What starts them instead of torchrun, such as "srun torchrun ...".'),
+    ] = None,
+    accelerate_config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Let Accelerate start them, by a configuration such as FSDP's.", exists=True),
     ] = None,
 ) -> None:
     """Train a student from unlabeled videos: ingest, distort, label, then stage after stage pair, train, export, mine.
@@ -48,12 +50,16 @@ def run(
     # before the pipeline is loaded, so that a missing extra is said in one line
     require("torch", extra="train")
     from w2svqa import pipeline
-
+    from w2svqa.pipeline import Launch
     from w2svqa.report.run_page import write_run_page
 
     with stage_progress() as progress:
         bundle = pipeline.run(
-            config, output=output, workers=workers, processes=processes, launcher=launch, progress=progress
+            config,
+            output=output,
+            workers=workers,
+            launch=Launch(processes=processes, launcher=launcher, accelerate_config=accelerate_config),
+            progress=progress,
         )
     exits.say(str(bundle))
     exits.note(f"what came out: {write_run_page(bundle.parent)}")

@@ -57,6 +57,8 @@ def _row(facts: TeacherFacts) -> dict[str, object]:
         "needs_motion": facts.needs_motion,
         "needs_parameters": facts.needs_parameters,
         "files": list(facts.files),
+        "uses_device": facts.uses_device,
+        "batch": facts.batch,
         "options": {name: _finite(value) for name, value in facts.options.items()},
         "runs": facts.runs,
         "problem": facts.problem,

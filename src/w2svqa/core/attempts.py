@@ -1,12 +1,13 @@
-"""One item, one attempt: what a worker does with it, and how a failure is told."""
+"""One item, one attempt: what a worker does with it, what it sends back, and how a failure is told."""
 
 from __future__ import annotations
 
+import pickle
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from w2svqa.core.errors import W2SVQAError
 
@@ -57,4 +58,71 @@ def _foreign(error: Exception) -> W2SVQAError:
     return W2SVQAError(
         f"{type(error).__name__}: {error} (at {Path(frame.filename).name}:{frame.lineno})",
         remedy="this is a fault of the program: please report it",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Untold:
+    """What a worker says in place of a reply that cannot be sent."""
+
+    problem: str
+
+
+def answer(function: Callable[[ItemT], object], work: bytes, retries: int) -> bytes:
+    """Make one attempt at a pickled item and return the pickled :class:`Reply`, or :class:`Untold`; never raises."""
+    try:
+        return pickle.dumps(attempt(function, pickle.loads(work), retries))
+    except Exception as error:  # noqa: BLE001 - pickling raises what it likes; it is told and raised in the caller
+        return untold(error)
+
+
+def untold(error: Exception) -> bytes:
+    """Return what a worker sends when it cannot send a reply."""
+    return pickle.dumps(Untold(f"cannot be pickled: {type(error).__name__}: {error}"))
+
+
+def heard(sent: bytes) -> Reply[Any]:
+    """Return the reply that a worker sent.
+
+    Raises:
+        pickle.PicklingError: it could not send one.
+        W2SVQAError: it sent something else.
+    """
+    reply = pickle.loads(sent)
+    if isinstance(reply, Untold):
+        raise pickle.PicklingError(reply.problem)
+    if not isinstance(reply, Reply):
+        raise W2SVQAError(f"a worker process answered {reply!r}")
+    return reply
+
+
+def died_while_starting() -> W2SVQAError:
+    """Return the error of a map whose workers cannot be started."""
+    return W2SVQAError("a worker process died while starting", remedy="use one worker to see why")
+
+
+def died_twice(key: str) -> W2SVQAError:
+    """Return the error of an item that took two worker processes with it."""
+    return W2SVQAError(
+        "the worker process died twice while it was at this item",
+        path=key,
+        remedy="out of memory, or a crash in a codec: leave it out, or give the process more memory",
+    )
+
+
+def took_machines(key: str) -> W2SVQAError:
+    """Return the error of an item that was under way on too many machines when they were lost."""
+    return W2SVQAError(
+        "one machine after the other was lost while it was at this item",
+        path=key,
+        remedy="out of memory, if no other cause is known: leave it out, or have fewer workers per machine",
+    )
+
+
+def took_too_long(key: str, time_out: float) -> W2SVQAError:
+    """Return the error of an item whose process was stopped after ``time_out`` seconds."""
+    return W2SVQAError(
+        f"no answer within {time_out:g} s: its process was stopped",
+        path=key,
+        remedy="allow more time, or leave it out",
     )

@@ -8,12 +8,16 @@ One that takes longer than it may is stopped with its process and comes out as a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
-from w2svqa.core.attempts import Reply, attempt
+from w2svqa.core.attempts import attempt, died_twice, took_machines, took_too_long
+from w2svqa.core.crews import Crew, Event
 from w2svqa.core.errors import ConfigError, W2SVQAError
 
 ItemT = TypeVar("ItemT")
@@ -73,7 +77,9 @@ class Executor(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Task(Generic[ItemT]):
+class Task(Generic[ItemT]):
+    """An item with its place in the input and its name."""
+
     index: int
     key: str
     item: ItemT
@@ -123,21 +129,19 @@ class SerialExecutor:
             yield Outcome(index=index, key=key(item), value=reply.value, error=reply.error)
 
 
-class ProcessExecutor:
-    """Several processes on this machine, each started afresh (spawned), so that it shares no state with this one.
-
-    The processes ignore Ctrl-C: it interrupts the caller, who stops them. They end with the caller, however it ends.
+class PoolExecutor(ABC):
+    """Several workers that run beside this process; how they are started is the affair of those that inherit.
 
     Args:
-        workers: number of processes.
+        workers: how many.
         initializer: called once in each of them, to load a model for example; importable by its name.
         initargs: its arguments.
         retries: further tries of an item after a failure that is none of this package's errors.
-        time_out: seconds after which a process that is still at one item is stopped; ``None`` for never.
-        places: further arguments of ``initializer``, one tuple per process: the device it is to use, say.
+        time_out: seconds after which a worker that is still at one item is stopped; ``None`` for never.
+        places: further arguments of ``initializer``, one tuple per worker: the device it is to use, say.
 
     Raises:
-        ValueError: there are not as many places as processes.
+        ValueError: there are not as many places as workers.
     """
 
     def __init__(
@@ -160,8 +164,12 @@ class ProcessExecutor:
 
     @property
     def workers(self) -> int:
-        """The number of processes."""
+        """How many items are worked on at a time."""
         return len(self._arguments)
+
+    @abstractmethod
+    def _open(self, function: Callable[[ItemT], ValueT], first: Sequence[ItemT]) -> Crew[Task[ItemT], ItemT, ValueT]:
+        """Return as many workers as there are first items, to be entered and left."""
 
     def map(
         self,
@@ -176,7 +184,7 @@ class ProcessExecutor:
         Raises:
             W2SVQAError: a worker could not be started, or ``initializer`` failed in it.
         """
-        tasks = (_Task(index, key(item), item) for index, item in enumerate(items))
+        tasks = (Task(index, key(item), item) for index, item in enumerate(items))
         outcomes = self._outcomes(function, tasks)
         try:
             for finished, outcome in enumerate(outcomes, start=1):
@@ -187,28 +195,22 @@ class ProcessExecutor:
             outcomes.close()
 
     def _outcomes(
-        self, function: Callable[[ItemT], ValueT], tasks: Iterator[_Task[ItemT]]
+        self, function: Callable[[ItemT], ValueT], tasks: Iterator[Task[ItemT]]
     ) -> Generator[Outcome[ValueT], None, None]:
         suspects = yield from self._work(function, tasks, self.workers)
         for suspect in suspects:
             if (yield from self._work(function, iter([suspect]), 1)):
-                yield _poisonous(suspect)
+                yield Outcome(index=suspect.index, key=suspect.key, error=died_twice(suspect.key))
 
     def _work(
-        self, function: Callable[[ItemT], ValueT], tasks: Iterator[_Task[ItemT]], workers: int
-    ) -> Generator[Outcome[ValueT], None, list[_Task[ItemT]]]:
+        self, function: Callable[[ItemT], ValueT], tasks: Iterator[Task[ItemT]], workers: int
+    ) -> Generator[Outcome[ValueT], None, list[Task[ItemT]]]:
         """Work until nothing is left; return the items whose process died."""
         first = list(islice(tasks, workers))
-        suspects: list[_Task[ItemT]] = []
+        suspects: list[Task[ItemT]] = []
         if not first:
             return suspects
-        from w2svqa.core.workers import Pool  # here, because multiprocessing is slow to import and often not needed
-
-        arguments = self._arguments[: len(first)]
-        pool: Pool[_Task[ItemT], ItemT, ValueT] = Pool(
-            function, self._retries, self._initializer, arguments, self._time_out
-        )
-        with pool:
+        with self._open(function, [task.item for task in first]) as pool:
             for task in first:
                 pool.start(task, task.item)
             while pool.busy:
@@ -216,29 +218,70 @@ class ProcessExecutor:
                     if event.end == "died":
                         suspects.append(event.task)
                     else:
-                        yield self._outcome(event.task, event.reply)
+                        yield self._outcome(event)
                     for following in islice(tasks, 1):
                         pool.start(following, following.item)
         return suspects
 
-    def _outcome(self, task: _Task[ItemT], reply: Reply[ValueT] | None) -> Outcome[ValueT]:
+    def _outcome(self, event: Event[Task[ItemT], ValueT]) -> Outcome[ValueT]:
+        task, reply = event.task, event.reply
         if reply is not None:
             return Outcome(index=task.index, key=task.key, value=reply.value, error=reply.error)
-        error = W2SVQAError(
-            f"no answer within {self._time_out:g} s: its process was stopped",
-            path=task.key,
-            remedy="allow more time, or leave it out",
-        )
+        lost = event.end == "lost"
+        error = took_machines(task.key) if lost else took_too_long(task.key, self._time_out or 0.0)
         return Outcome(index=task.index, key=task.key, error=error)
 
 
-def _poisonous(task: _Task[ItemT]) -> Outcome[Any]:
-    error = W2SVQAError(
-        "the worker process died twice while it was at this item",
-        path=task.key,
-        remedy="out of memory, or a crash in a codec: leave it out, or give the process more memory",
-    )
-    return Outcome(index=task.index, key=task.key, error=error)
+class ProcessExecutor(PoolExecutor):
+    """Several processes on this machine, each started afresh (spawned), so that it shares no state with this one.
+
+    The processes ignore Ctrl-C: it interrupts the caller, who stops them. They end with the caller, however it ends.
+    Its arguments are those of :class:`PoolExecutor`.
+    """
+
+    def _open(self, function: Callable[[ItemT], ValueT], first: Sequence[ItemT]) -> Crew[Task[ItemT], ItemT, ValueT]:
+        from w2svqa.core.workers import Pool  # here, because multiprocessing is slow to import and often not needed
+
+        arguments = self._arguments[: len(first)]
+        pool: Pool[Task[ItemT], ItemT, ValueT] = Pool(
+            function, self._retries, self._initializer, arguments, self._time_out
+        )
+        return pool
+
+
+class Engine(Protocol):
+    """Where the workers of a command run, if not on this machine alone."""
+
+    def executor(
+        self,
+        workers: int,
+        *,
+        initializer: Callable[..., object] | None,
+        initargs: tuple[Any, ...],
+        retries: int,
+        time_out: float | None,
+        places: Sequence[tuple[Any, ...]] | None,
+    ) -> Executor:
+        """Return an executor with so many workers; the arguments are those of :class:`PoolExecutor`."""
+        ...
+
+
+_engine: ContextVar[Engine | None] = ContextVar("engine", default=None)
+
+
+@contextmanager
+def use_engine(engine: Engine) -> Iterator[None]:
+    """Let every executor that :func:`make_executor` makes inside the block come from ``engine``."""
+    token = _engine.set(engine)
+    try:
+        yield
+    finally:
+        _engine.reset(token)
+
+
+def works_here(workers: int) -> bool:
+    """Whether so many workers need neither other processes nor another machine."""
+    return workers == 1 and _engine.get() is None
 
 
 def make_executor(
@@ -247,20 +290,31 @@ def make_executor(
     initializer: Callable[..., object] | None = None,
     initargs: tuple[Any, ...] = (),
     retries: int = 1,
+    time_out: float | None = None,
+    places: Sequence[tuple[Any, ...]] | None = None,
+    apart: bool = False,
 ) -> Executor:
-    """Return a serial executor for one worker, processes for more.
+    """Return the executor of the engine in use; without one, a serial executor for one worker, processes for more.
 
     Args:
         workers: how many items are worked on at a time.
         initializer: called once per worker.
         initargs: its arguments.
         retries: further tries of an item after a failure that is none of this package's errors.
+        time_out: seconds that a worker may be at one item; needs ``apart``.
+        places: further arguments of ``initializer``, one tuple per worker.
+        apart: one worker is a process of its own too: an item that crashes or hangs costs no more than itself.
 
     Raises:
-        ConfigError: ``workers`` is less than one.
+        ConfigError: ``workers`` is less than one, or the engine cannot be used.
+        ValueError: there are not as many places as workers, or a time limit without ``apart``.
     """
     if workers < 1:
         raise ConfigError(f"{workers} workers", remedy="ask for 1 or more")
-    if workers == 1:
-        return SerialExecutor(initializer=initializer, initargs=initargs, retries=retries)
-    return ProcessExecutor(workers, initializer=initializer, initargs=initargs, retries=retries)
+    if time_out is not None and not apart:
+        raise ValueError("a time limit needs apart=True")
+    make = ProcessExecutor if (engine := _engine.get()) is None else engine.executor
+    if works_here(workers) and not apart:
+        arguments = initargs if places is None else (*initargs, *places[0])
+        return SerialExecutor(initializer=initializer, initargs=arguments, retries=retries)
+    return make(workers, initializer=initializer, initargs=initargs, retries=retries, time_out=time_out, places=places)

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from w2svqa.core.errors import ConfigError, InputError, StoreError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.store import Manifest, checked_table, write_table
+from w2svqa.core.tables import unescape
 
 if TYPE_CHECKING:
     import pyarrow
@@ -171,7 +172,7 @@ def write_metric_table(
     return write_table(folder, write, kind=KIND, config=config, inputs=inputs, version=version, extra=extra)
 
 
-def read_metric_table(path: StrPath, *, kind: str | None = KIND) -> MetricTable:
+def read_metric_table(path: StrPath, *, kind: str | None = KIND, columns: Sequence[str] | None = None) -> MetricTable:
     """Read a metric table: an artifact's folder, or a plain Parquet or CSV file.
 
     Columns of numbers become metrics (yes and no: 1 and 0), columns of text labels; others, such as lists, are left
@@ -180,6 +181,7 @@ def read_metric_table(path: StrPath, *, kind: str | None = KIND) -> MetricTable:
     Args:
         path: the folder, or a file that ends in ``.parquet`` or ``.csv``.
         kind: of the artifact, for a folder; ``None`` takes any that has the column ``clip_id``.
+        columns: those that are wanted beside ``clip_id``, as far as they are there; ``None`` for all.
 
     Raises:
         StoreError: the artifact is incomplete, damaged or of another kind, or a plain file cannot be read.
@@ -188,12 +190,14 @@ def read_metric_table(path: StrPath, *, kind: str | None = KIND) -> MetricTable:
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".csv" and not Path(path).is_dir():
-        columns = _csv_columns(path)
+        found = _csv_columns(path)
     else:
         plain = suffix in _PLAIN and not Path(path).is_dir()
-        columns = _parquet_columns(Path(path) if plain else checked_table(path, kind=kind)[0])
-    labels = {name: each.astype(np.str_, copy=False) for name, each in columns.items() if each.dtype.kind == "U"}
-    numbers = {name: each for name, each in columns.items() if each.dtype.kind == "f"}
+        found = _parquet_columns(Path(path) if plain else checked_table(path, kind=kind)[0], columns)
+    if columns is not None:
+        found = {name: each for name, each in found.items() if name == ID or name in columns}
+    labels = {name: each.astype(np.str_, copy=False) for name, each in found.items() if each.dtype.kind == "U"}
+    numbers = {name: each for name, each in found.items() if each.dtype.kind == "f"}
     ids = labels.pop(ID, None)
     if ids is None:
         raise InputError(f"no column of text {ID!r}", path=path, remedy="it names the videos, the same in all tables")
@@ -218,12 +222,13 @@ def _write(table: MetricTable, file: BinaryIO) -> int:
     return len(table)
 
 
-def _parquet_columns(path: Path) -> dict[str, NDArray[np.generic]]:
+def _parquet_columns(path: Path, wanted: Sequence[str] | None) -> dict[str, NDArray[np.generic]]:
     arrow = require("pyarrow", extra="train")
     parquet = require("pyarrow.parquet", extra="train")
     try:
         with parquet.ParquetFile(path) as file:
-            table = file.read()
+            there = file.schema_arrow.names
+            table = file.read([name for name in there if wanted is None or name == ID or name in wanted])
     except (arrow.ArrowException, OSError) as error:
         raise StoreError(f"no readable table: {error}", path=path, remedy="make it again") from None
     made = {name: _column(table[name]) for name in table.column_names}
@@ -234,7 +239,7 @@ def _column(column: pyarrow.ChunkedArray) -> NDArray[np.generic] | None:
     """Return a column as numbers or text; ``None`` for any other type."""
     types = require("pyarrow.types", extra="train")
     if types.is_string(column.type) or types.is_large_string(column.type):
-        return np.array([each or "" for each in column.to_pylist()], dtype=np.str_)
+        return np.array([unescape(each or "") for each in column.to_pylist()], dtype=np.str_)
     if types.is_integer(column.type) or types.is_floating(column.type) or types.is_boolean(column.type):
         float64 = require("pyarrow", extra="train").float64()
         numbers: Floats = column.cast(float64).to_numpy().astype(np.float64)

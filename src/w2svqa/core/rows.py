@@ -169,13 +169,14 @@ class PoolClipRow:
 
     Attributes:
         clip_id: first 16 hex digits of the file's SHA-256; of its path's, where the file cannot be read.
-        path: where it can be read: the file as given or found, the local copy of an object, or a cut segment.
+        path: where it can be read, absolute: the file, the local copy of an object, or a cut segment.
         url: address of the object that it is a copy of; empty for local files.
         name: as the manifest calls it, or the file's name.
         sha256: of the file, hex; empty where it cannot be read.
         size: bytes; 0 where it cannot be read.
         source: where it comes from; empty if unknown.
         license: as the manifest states it; empty if unknown.
+        category: what it shows, as the manifest states it; empty if unknown.
         width: pixels as shown, after rotation and with square pixels.
         height: pixels as shown.
         fps: average frames per second; ``None`` for stills and where the container does not say.
@@ -201,6 +202,7 @@ class PoolClipRow:
     size: int = 0
     source: str = ""
     license: str = ""
+    category: str = ""
     width: int | None = None
     height: int | None = None
     fps: float | None = None

@@ -76,3 +76,33 @@ class MinedRow:
     direct: int
     by_scores: int
     by_teachers: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HardPairRow:
+    """A pair of a labelled pool for the next stage; the first six columns are those of a ``PoolPairRow``.
+
+    Attributes:
+        first: clip id.
+        second: clip id.
+        level: 0 (inferior) to 4 (superior).
+        source: who says so: the student's name, ``"ensemble"``, or ``"severity"``.
+        uncertainty: standard deviation of the difference of qualities, in points of the source's scale; 0 where the
+            level is known.
+        stage: of weak-to-strong training, from 2.
+        origin: how the pair was found.
+        by: whose quality bin both are in; empty where there is none.
+        attacked: who tells them apart most; empty where there is none.
+        gap: by how much, in that model's normal scores, second minus first; 0 where there is none.
+    """
+
+    first: str
+    second: str
+    level: int
+    source: str
+    uncertainty: float
+    stage: int
+    origin: MinedOrigin
+    by: str
+    attacked: str
+    gap: float

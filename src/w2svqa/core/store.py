@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -171,7 +171,7 @@ def write_table(
         rows=count,
         table_bytes=(target / TABLE_NAME).stat().st_size,
         table_sha256=sha256_file(target / TABLE_NAME),
-        versions=_versions(),
+        versions=package_versions(),
         extra=dict(extra or {}),
     )
     with atomic_write(target / MANIFEST_NAME) as file:
@@ -203,20 +203,27 @@ def read_manifest(folder: StrPath) -> Manifest:
         raise StoreError(f"the manifest is damaged: {error.problem}", path=path, remedy=again) from None
 
 
-def read_artifact(folder: StrPath, row_type: type[RowT], *, kind: str | None = None) -> Artifact[RowT]:
+def read_artifact(
+    folder: StrPath,
+    row_type: type[RowT],
+    *,
+    kind: str | None = None,
+    keep: tuple[str, Collection[str]] | None = None,
+) -> Artifact[RowT]:
     """Read an artifact after checking that it is complete, undamaged and the expected one.
 
     Args:
         folder: where it is.
         row_type: the dataclass its rows become.
         kind: which arrow of the pipeline must have made it; ``None`` takes any.
+        keep: which rows are wanted, see :func:`w2svqa.core.tables.read_rows`.
 
     Raises:
         StoreError: it is incomplete, damaged, of another kind or has other columns.
         MissingExtraError: pyarrow is not installed.
     """
     table, manifest = checked_table(folder, kind=kind)
-    return Artifact(rows=read_rows(table, row_type), manifest=manifest)
+    return Artifact(rows=read_rows(table, row_type, keep=keep), manifest=manifest)
 
 
 def checked_table(folder: StrPath, *, kind: str | None = None) -> tuple[Path, Manifest]:
@@ -259,7 +266,8 @@ def is_complete(folder: StrPath, expected: str) -> bool:
     return manifest.fingerprint == expected and manifest.table_bytes == size
 
 
-def _versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of this package, Python and the installed packages that may change numbers, by name."""
     versions = {"w2svqa": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:

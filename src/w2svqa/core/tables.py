@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 import numbers
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -53,8 +53,14 @@ def write_rows(file: BinaryIO, rows: Iterable[RowT], row_type: type[RowT]) -> in
     return count
 
 
-def read_rows(path: StrPath, row_type: type[RowT]) -> list[RowT]:
+def read_rows(path: StrPath, row_type: type[RowT], *, keep: tuple[str, Collection[str]] | None = None) -> list[RowT]:
     """Read the rows of a Parquet table that :func:`write_rows` wrote.
+
+    Args:
+        path: the table.
+        row_type: the dataclass its rows become.
+        keep: a column of text, and the values whose rows are wanted; ``None`` for all rows. Only these become Python
+            objects, so a few rows of millions cost little.
 
     Raises:
         StoreError: the file is no Parquet table, or has other columns than ``row_type``.
@@ -66,7 +72,11 @@ def read_rows(path: StrPath, row_type: type[RowT]) -> list[RowT]:
     try:
         with parquet.ParquetFile(path) as file:
             _check_schema(file.schema_arrow, schema, path)
-            columns = [_decoded(column.to_pylist(), field) for column, field in zip(file.read(), schema, strict=True)]
+            table = file.read()
+        if keep is not None:
+            wanted = arrow.array([_escape(value) for value in keep[1]], arrow.string())
+            table = table.filter(require("pyarrow.compute", extra="train").is_in(table[keep[0]], value_set=wanted))
+        columns = [_decoded(column.to_pylist(), field) for column, field in zip(table, schema, strict=True)]
     except (arrow.ArrowException, OSError) as error:
         raise StoreError(f"no readable table: {error}", path=path, remedy="run the stage again") from None
     return [row_type(**dict(zip(schema.names, values, strict=True))) for values in zip(*columns, strict=True)]
@@ -138,7 +148,7 @@ def _check(value: object, kind: str, field: pyarrow.Field) -> None:
 
 def _decoded(values: list[Any], field: pyarrow.Field) -> list[Any]:
     if _element_type(field) == "string":
-        values = [_each(value, _unescape) for value in values]
+        values = [_each(value, unescape) for value in values]
     return [tuple(value) if isinstance(value, list) else value for value in values]
 
 
@@ -157,7 +167,8 @@ def _escape(text: str) -> str:
     return _ESCAPED.sub(lambda match: f"\x00{ord(match[0]) & 0xFF:02x}", text)
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
+    """Return a text of a stored table as it was before: bytes that are no UTF-8 come back as surrogates."""
     return _STORED.sub(lambda match: "\x00" if match[1] == "00" else chr(0xDC00 + int(match[1], 16)), text)
 
 

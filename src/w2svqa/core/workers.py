@@ -13,15 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Self, TypeVar
 
-from w2svqa.core.attempts import Reply, attempt
-from w2svqa.core.errors import W2SVQAError
+from w2svqa.core.attempts import Reply, answer, attempt, died_while_starting, heard, untold
+from w2svqa.core.crews import Event
 
 ItemT = TypeVar("ItemT")
 ValueT = TypeVar("ValueT")
@@ -32,21 +31,6 @@ _LOOK_AGAIN: Final = 1.0
 
 _LEAVE: Final = 10.0
 """Seconds that a process has to leave by itself when nothing is left to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event(Generic[TaskT, ValueT]):
-    """What became of a task: a reply, or a process that died or took too long over it.
-
-    Attributes:
-        task: as it was given to :meth:`Pool.start`.
-        reply: of the worker, if it lived to give one.
-        end: how the process ended if it did not.
-    """
-
-    task: TaskT
-    reply: Reply[ValueT] | None = None
-    end: Literal["died", "hung"] | None = None
 
 
 class Pool(Generic[TaskT, ItemT, ValueT]):
@@ -147,7 +131,7 @@ class Pool(Generic[TaskT, ItemT, ValueT]):
             reply: Reply[ValueT] | None = seat.receive()
         except (EOFError, OSError):
             if not seat.is_ready:
-                raise W2SVQAError("a worker process died while starting", remedy="use one worker to see why") from None
+                raise died_while_starting() from None
             return Event(seat.release(), end="died")
         return None if reply is None else Event(seat.take(), reply=reply)
 
@@ -196,11 +180,9 @@ class _Seat(Generic[TaskT]):
         """
         if self.connection is None or not self.connection.poll():
             raise EOFError
-        reply = pickle.loads(self.connection.recv_bytes())
-        if isinstance(reply, _Untold):
-            raise pickle.PicklingError(reply.problem)
+        reply = heard(self.connection.recv_bytes())
         if self.is_ready:
-            return _checked(reply)
+            return reply
         if reply.error is not None:
             raise reply.error
         self.is_ready = True
@@ -257,19 +239,6 @@ class _Seat(Generic[TaskT]):
             return  # it has died, which the next look at it will show
 
 
-@dataclass(frozen=True, slots=True)
-class _Untold:
-    """What a worker says in place of a reply that cannot be sent."""
-
-    problem: str
-
-
-def _checked(reply: object) -> Reply[Any]:
-    if not isinstance(reply, Reply):
-        raise W2SVQAError(f"a worker process answered {reply!r}")
-    return reply
-
-
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
     """Keep Ctrl-C pending for the time of the block; processes started in it never see one.
@@ -304,11 +273,11 @@ def _serve(
         function, retries = pickle.loads(program)  # before it is ready: this imports the module of the function
         connection.send_bytes(pickle.dumps(ready))
         while ready.error is None:
-            connection.send_bytes(_answer(function, connection.recv_bytes(), retries))
+            connection.send_bytes(answer(function, connection.recv_bytes(), retries))
     except (EOFError, OSError):
         return  # nothing more comes
     except (AttributeError, ImportError, pickle.UnpicklingError) as error:
-        connection.send_bytes(_untold(error))  # the function is not to be found in this process
+        connection.send_bytes(untold(error))  # the function is not to be found in this process
 
 
 def _leave_with_caller(watched: Connection) -> None:
@@ -316,14 +285,3 @@ def _leave_with_caller(watched: Connection) -> None:
         watched.recv_bytes()  # nothing is ever sent: this returns when the other end is closed, or its process gone
     except (EOFError, OSError):
         os._exit(1)
-
-
-def _answer(function: Callable[[Any], object], work: bytes, retries: int) -> bytes:
-    try:
-        return pickle.dumps(attempt(function, pickle.loads(work), retries))
-    except Exception as error:  # noqa: BLE001 - pickling raises what it likes; it is told and raised in the caller
-        return _untold(error)
-
-
-def _untold(error: Exception) -> bytes:
-    return pickle.dumps(_Untold(f"cannot be pickled: {type(error).__name__}: {error}"))

@@ -23,8 +23,8 @@ runs/NAME/
 """
 
 from w2svqa.pipeline.config import LaterConfig, RunConfig
-from w2svqa.pipeline.context import Progress
+from w2svqa.pipeline.context import Launch, Progress
 from w2svqa.pipeline.loop import run
 from w2svqa.pipeline.student import train_stage
 
-__all__ = ["LaterConfig", "Progress", "RunConfig", "run", "train_stage"]
+__all__ = ["LaterConfig", "Launch", "Progress", "RunConfig", "run", "train_stage"]

@@ -25,6 +25,26 @@ _Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How training is started.
+
+    Attributes:
+        processes: that share every batch.
+        launcher: command line that starts them, such as ``torchrun --nproc-per-node 4``; ``None`` for torchrun here.
+        accelerate_config: a configuration for Accelerate's launcher instead, such as FSDP's.
+    """
+
+    processes: int = 1
+    launcher: str | None = None
+    accelerate_config: Path | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether this process trains by itself."""
+        return self.processes == 1 and self.launcher is None and self.accelerate_config is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A run under way.
 
@@ -32,16 +52,14 @@ class Run:
         config: the effective configuration.
         folder: of the run.
         workers: processes for distorting, labelling and scoring.
-        processes: that train side by side.
-        launcher: command line that starts them; ``None`` for Accelerate's.
+        launch: how training is started.
         progress: is told what goes on.
     """
 
     config: RunConfig
     folder: Path
     workers: int
-    processes: int
-    launcher: str | None
+    launch: Launch
     progress: Progress
 
     def stage(self, number: int) -> Path:

@@ -13,7 +13,7 @@ from w2svqa.core.files import hold
 from w2svqa.core.provenance import recorded
 from w2svqa.core.stage_rows import HeldBackRow
 from w2svqa.pipeline.config import RunConfig
-from w2svqa.pipeline.context import Material, Progress, Run, claim
+from w2svqa.pipeline.context import Launch, Material, Progress, Run, claim
 from w2svqa.pipeline.pairs import make_first_pairs, make_next_pairs
 from w2svqa.pipeline.quality import write_quality
 from w2svqa.pipeline.shared import make_material
@@ -52,8 +52,7 @@ def run(
     *,
     output: StrPath | None = None,
     workers: int = 1,
-    processes: int = 1,
-    launcher: str | None = None,
+    launch: Launch | None = None,
     progress: Progress = lambda stage, done, total, text: None,  # noqa: ARG005 (the names are the interface)
 ) -> Path:
     """Run the whole loop, or what is left of it, and return the folder of the new bundle.
@@ -65,9 +64,7 @@ def run(
         config_path: a YAML file with a :class:`RunConfig`.
         output: folder of the run; ``runs/NAME`` if not given.
         workers: processes for the stages distort, label and score.
-        processes: that train side by side.
-        launcher: command line that starts the training processes, such as ``torchrun --nproc-per-node 4``; ``None`` for
-            Accelerate's, where there are several.
+        launch: how training is started; ``None`` for in this process.
         progress: called as things get done.
 
     Raises:
@@ -79,24 +76,16 @@ def run(
     """
     for module in ("torch", "accelerate", "pyarrow", "safetensors", "onnxscript", "cv2", "scipy", "imageio_ffmpeg"):
         require(module, extra="train")
-    if processes < 1:
-        raise ConfigError(f"{processes} training processes", remedy="ask for 1 or more")
+    launch = launch or Launch()
+    if launch.processes < 1:
+        raise ConfigError(f"{launch.processes} training processes", remedy="ask for 1 or more")
     config = load_config(config_path, RunConfig)
     folder = Path("runs") / config.name if output is None else Path(output)
     with hold(folder):
         claim(folder, config)
         _check_tools(config)
         with recorded(folder, config=config, seed=config.seed):
-            return _stages(
-                Run(
-                    config=config,
-                    folder=folder,
-                    workers=workers,
-                    processes=processes,
-                    launcher=launcher,
-                    progress=progress,
-                )
-            )
+            return _stages(Run(config=config, folder=folder, workers=workers, launch=launch, progress=progress))
 
 
 def _check_tools(config: RunConfig) -> None:

@@ -19,7 +19,7 @@ from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_art
 from w2svqa.pipeline.config import RunConfig, training_of, without_folders
 from w2svqa.pipeline.context import Material, Run, config_of, stage_folder
 from w2svqa.stages.export import export
-from w2svqa.stages.launch import is_main_process, launch_training
+from w2svqa.stages.launch import launch_training, process_index
 from w2svqa.stages.train import CHECKPOINT, log_records, train
 from w2svqa.students.bundle import CARD, WEIGHTS, check_files, read_card
 from w2svqa.students.compact import CompactModel
@@ -65,7 +65,7 @@ def train_stage(folder: Path, stage: int, progress: Callable[[int, int, str], No
     config = config_of(folder)
     versions = read_artifact(folder / "versions", VersionRow, kind="versions").rows
     pairs = read_artifact(stage_folder(folder, stage) / PAIRS, PairRow, kind="pairs").rows
-    if not is_main_process():
+    if process_index() > 0:
         return _train(config, folder, stage, versions, pairs, progress)
     with hold(stage_folder(folder, stage) / TRAIN):
         _bind(stage_folder(folder, stage) / TRAIN, pairs)
@@ -94,10 +94,17 @@ def _trained(run: Run, material: Material, number: int, pairs: Sequence[PairRow]
     tell = run.tell("train", number)
     with hold(folder):
         _bind(folder, pairs)
-        if run.processes == 1 and run.launcher is None:
+        if run.launch.here:
             return _train(run.config, run.folder, number, material.versions, pairs, tell)
     if not _is_trained(folder, training_of(run.config, number).steps):
-        launch_training(run.folder, number, processes=run.processes, launcher=run.launcher, progress=tell)
+        launch_training(
+            run.folder,
+            number,
+            processes=run.launch.processes,
+            launcher=run.launch.launcher,
+            accelerate_config=run.launch.accelerate_config,
+            progress=tell,
+        )
     # nothing is left to do but to load the last checkpoint
     return _train(run.config, run.folder, number, material.versions, pairs, tell)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from w2svqa.core.extras import require
 from w2svqa.report.svg import BEFORE, INK, SERIES, Svg, drawing, finished, short
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def bars(groups: Sequence[str], series: Sequence[Series], *, label: str, alt: st
             at = places - 0.4 + thickness * (number + 0.5)
             panel.barh(at, each.values, thickness, color=colour, label=short(each.name), linewidth=0)
             if each.low:
-                panel.errorbar(each.values, at, xerr=_whiskers(each), fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
+                panel.errorbar(each.values, at, xerr=_whiskers(each), fmt="none", color=INK, elinewidth=0.9, capsize=2)
         panel.set_yticks(places, [short(group) for group in groups])
         panel.set_ylim(len(groups) - 0.5, -0.5)
         panel.grid(visible=False, axis="y")
@@ -161,6 +162,9 @@ def lines(x: Sequence[float], series: Sequence[Series], *, labels: tuple[str, st
         ValueError: a series has another number of values.
     """
     _same_lengths(len(x), series)
+    require("matplotlib", extra="plot")
+    from matplotlib.ticker import MaxNLocator
+
     with drawing(_WIDTH, 3.0) as figure:
         panel = figure.subplots()
         for number, each in enumerate(series):
@@ -177,6 +181,8 @@ def lines(x: Sequence[float], series: Sequence[Series], *, labels: tuple[str, st
                 linewidth=1.5,
                 label=short(each.name),
             )
+        if all(float(each).is_integer() for each in x):
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.set_xlabel(short(labels[0], 60))
         panel.set_ylabel(short(labels[1], 40))
         if len(series) > 1:
@@ -199,15 +205,16 @@ def _apart(edges: NDArray[np.float64]) -> NDArray[np.float64]:
 def _whiskers(series: Series) -> NDArray[np.float64]:
     values = np.asarray(series.values, np.float64)
     below, above = values - np.asarray(series.low), np.asarray(series.high) - values
-    return np.clip(np.stack([below, above]), 0.0, None)
+    ends: NDArray[np.float64] = np.clip(np.stack([below, above]), 0.0, None)
+    return ends
 
 
 def _shares(panel: Axes, axis: str = "y") -> None:
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     scale = panel.yaxis if axis == "y" else panel.xaxis
     scale.set_major_locator(MaxNLocator(5))
-    scale.set_major_formatter(PercentFormatter(1.0))
+    scale.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.6g}%"))
 
 
 def _legend(figure: Figure, panel: Axes) -> None:

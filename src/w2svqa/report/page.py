@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -221,9 +222,9 @@ def render_page(page: Page) -> str:
     Raises:
         MissingExtraError: Jinja is not installed.
     """
+    environment = _environment()
     script = _template_text("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment = _environment()
     return environment.get_template("page.html.j2").render(
         page=page, style=_template_text("page.css"), script=script, script_hash=f"sha256-{digest}"
     )
@@ -254,6 +255,7 @@ def _environment() -> jinja2.Environment:
         finalize=lambda value: printable(value) if type(value) is str and not value.isprintable() else value,
     )
     environment.filters["cell"] = _written
+    environment.filters["sorted_by"] = _sorted_by
     environment.filters["lines"] = str.splitlines
     return environment
 
@@ -263,9 +265,13 @@ def _template_text(name: str) -> str:
 
 
 def _written(cell: Cell, column: Column) -> str:
-    if cell is None or cell != cell:
-        return "\N{EN DASH}"
-    return cell if isinstance(cell, str) else format(cell, column.form)
+    if isinstance(cell, str):
+        return cell
+    return "\N{EN DASH}" if cell is None or math.isnan(cell) else format(cell, column.form)
+
+
+def _sorted_by(cell: Cell) -> Cell:
+    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
 
 
 def _brief(value: object) -> object:

@@ -121,18 +121,19 @@ def _held_back_figure(known: Sequence[tuple[Stage, HeldBackMean]], measure: str)
         [nan if (each := getattr(mean, name)) is None else each for _, mean in known]
         for name in ("value", "low", "high")
     )
-    svg = lines(
-        [stage.number for stage, _ in known],
+    names = [f"stage {stage.number}" for stage, _ in known]
+    svg = bars(
+        names,
         [Series(name=measure, values=values, low=low, high=high)],
-        labels=("stage", measure),
-        alt=f"{measure} of the students of {len(known)} stages: "
-        + ", ".join(f"{stage.number}: {value:.3f}" for (stage, _), value in zip(known, values, strict=True)),
+        label=measure,
+        alt=f"{measure} of the students: "
+        + ", ".join(f"{name} {value:.3f}" for name, value in zip(names, values, strict=True)),
     )
     return Figure(title="Stage by stage", svg=svg)
 
 
-def _interval_columns() -> tuple[Column, Column, Column]:
-    return (Column(title="value", form=".3f"), Column(title="low", form=".3f"), Column(title="high", form=".3f"))
+def _interval_columns(form: str = ".3f") -> tuple[Column, ...]:
+    return tuple(Column(title=title, form=form) for title in ("value", "low", "high"))
 
 
 def _quality(facts: RunFacts) -> Section | None:
@@ -210,7 +211,12 @@ def _figures(facts: RunFacts) -> Section | None:
     better = {1: "higher", -1: "lower", 0: ""}
     table = Table(
         caption="What the card of the run's student says.",
-        columns=(Column(title="figure"), *_interval_columns(), Column(title="n", form="d"), Column(title="better")),
+        columns=(
+            Column(title="figure"),
+            *_interval_columns(".4g"),
+            Column(title="n", form="d"),
+            Column(title="better"),
+        ),
         rows=tuple(
             (name, each.value, each.low, each.high, each.n, better[direction(name)]) for name, each in figures.items()
         ),

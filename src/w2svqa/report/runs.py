@@ -88,9 +88,15 @@ def _part_progress(facts: RunFacts, stage: Stage, part: Part) -> str:
         return part.name + ("" if part.state == "complete" else f" {part.state}")
     if not stage.log:
         return "train begun"
-    settings = facts.config.get("train")
-    steps = settings.get("steps") if stage.number == 1 and isinstance(settings, dict) else None
+    steps = _steps(facts.config, stage.number)
     return f"train, step {stage.log[-1]['step']:.0f}" + (f" of {steps}" if isinstance(steps, int) else "")
+
+
+def _steps(config: Mapping[str, object], number: int) -> object:
+    """How many steps a stage has; later ones may have a number of their own."""
+    first, later = (config.get(name) for name in ("train", "later"))
+    own = later.get("steps") if number > 1 and isinstance(later, dict) else None
+    return own if own is not None else first.get("steps") if isinstance(first, dict) else None
 
 
 def seconds_of(facts: RunFacts) -> float | None:

@@ -1,4 +1,4 @@
-"""Figures as SVG to be put into a page: text stays text, colours follow the page's scheme, equal figures equal bytes."""
+"""Figures as SVG to be put into a page: text stays text, colours follow its scheme, equal figures equal bytes."""
 
 from __future__ import annotations
 
@@ -117,11 +117,11 @@ def finished(figure: Figure, alt: str) -> Svg:
 
 
 def short(name: str, limit: int = _LONGEST) -> str:
-    """Return a name as one line that fits beside an axis.
+    r"""Return a name as one line that fits beside an axis.
 
     Example:
-        >>> short("a-very-long-name-of-a-collection-of-videos"), short("two\\nlines")
-        ('a-very-long-name-of-a-col...', 'two\\\\nlines')
+        >>> short("a-very-long-name-of-a-collection-of-videos"), short("two\nlines")
+        ('a-very-long-name-of-a-col...', 'two\\nlines')
     """
     text = printable(name)
     return text if len(text) <= limit else f"{text[: limit - 3]}..."

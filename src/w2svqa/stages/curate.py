@@ -3,6 +3,7 @@
 ```
 OUTPUT/
 ├── chosen/         table of the chosen videos        (ChosenRow); its manifest has the report's facts
+├── chosen.csv      the same as a list for other commands, where paths are known
 └── histograms/     before, after and target per bin  (HistogramRow)
 ```
 
@@ -14,6 +15,7 @@ given count.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +26,9 @@ from w2svqa.core.config import to_mapping
 from w2svqa.core.errors import StrPath
 from w2svqa.core.files import hold
 from w2svqa.core.metric_table import MetricTable
+from w2svqa.core.rows import PoolClipRow
 from w2svqa.core.store import write_artifact
+from w2svqa.stages.clip_list import path_of, write_clip_list
 from w2svqa.stages.selection_bins import MetricBins, Target, make_bins
 from w2svqa.stages.selection_candidates import CurateConfig, Groups, find_candidates, find_groups, weight_of
 from w2svqa.stages.selection_problem import Places, make_problem
@@ -33,6 +37,9 @@ from w2svqa.stages.selection_solve import Progress, pick_members, solve
 
 CHOSEN: Final = "chosen"
 """Folder of the table of chosen videos in the output, and the artifact's kind."""
+
+CHOSEN_LIST: Final = "chosen.csv"
+"""List of chosen videos in the output."""
 
 HISTOGRAMS: Final = "histograms"
 """Folder of the table of histograms in the output, and the artifact's kind."""
@@ -105,25 +112,33 @@ def select(
 
 
 def write_selection(
-    folder: StrPath, selection: Selection, config: CurateConfig, inputs: Mapping[str, str] | None = None
+    folder: StrPath,
+    selection: Selection,
+    config: CurateConfig,
+    inputs: Mapping[str, str] | None = None,
+    *,
+    clips: Mapping[str, PoolClipRow] | None = None,
 ) -> None:
-    """Store a selection: tables ``chosen/`` and ``histograms/``; the former's manifest has the facts.
+    """Store a selection: tables ``chosen/`` and ``histograms/``, and the list; the former's manifest has the facts.
 
     Args:
         folder: where to.
         selection: what :func:`select` returned.
         config: what it was asked.
         inputs: hashes of what went in, by name.
+        clips: what is known of the chosen videos' files, by id.
 
     Raises:
         StoreError: another process works in the folder, or the disk is full or fails.
         MissingExtraError: pyarrow is not installed.
     """
-    place, facts = Path(folder), facts_of(selection)
+    place, facts, clips = Path(folder), facts_of(selection), clips or {}
+    chosen = [replace(row, path=path_of(clips, row.clip_id)) for row in selection.rows]
     with hold(place):
+        write_clip_list(place / CHOSEN_LIST, [row.clip_id for row in chosen], clips)
         tables: tuple[tuple[str, Sequence[ChosenRow | HistogramRow], type], ...] = (
             (HISTOGRAMS, selection.histograms, HistogramRow),
-            (CHOSEN, selection.rows, ChosenRow),
+            (CHOSEN, chosen, ChosenRow),
         )
         for kind, rows, row_type in tables:
             write_artifact(

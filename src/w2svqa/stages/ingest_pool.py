@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import BinaryIO, Final, TextIO
 
 from w2svqa.core.errors import ConfigError, StrPath
-from w2svqa.core.executor import Executor, ProcessExecutor
+from w2svqa.core.executor import Executor, make_executor
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
 from w2svqa.core.rows import PoolClipRow
 from w2svqa.stages.check_files import check_files
 from w2svqa.stages.ingest_files import OfferedFile, offered_files, read_files
 from w2svqa.stages.ingest_rows import PoolRows, write_pool_rows
-from w2svqa.stages.pool_manifest import ManifestLine, PoolManifest, match_lines, read_pool_manifest
+from w2svqa.stages.pool_manifest import ManifestLine, PoolManifest, match_lines, named_files, read_pool_manifest
 from w2svqa.stages.split import segments_folder, split_files
 from w2svqa.video.check import CheckMode
 
@@ -54,7 +54,7 @@ class IngestPoolConfig:
     """What goes into a pool.
 
     Attributes:
-        manifest: what else is known of the files: source and licence.
+        manifest: what else is known of the files: source, licence, category.
         license_allow: licences that may go in, as the manifest writes them; empty for any, also none.
         check: how much of each file is decoded.
         near_duplicates: keep one of those that show the same; not with the check ``"none"``, which sees too little.
@@ -143,7 +143,7 @@ def ingest_pool(
     folder = Path(output)
     lines = () if config.manifest is None else read_pool_manifest(config.manifest)
     with hold(folder):
-        offered = offered_files(places or _named(lines, config.manifest), leave_out=folder, stdin=stdin)
+        offered = offered_files(places or named_files(lines, config.manifest), leave_out=folder, stdin=stdin)
         if not offered:
             raise ConfigError("nothing is offered", remedy="name files, folders or addresses")
         run = _Run(folder, config, progress, executor)
@@ -157,10 +157,6 @@ def ingest_pool(
         unused=tuple(line.name for line in lines if line.number not in used),
         unlisted=0 if config.manifest is None else sum(each.place not in matched for each in offered),
     )
-
-
-def _named(lines: Sequence[ManifestLine], manifest: PoolManifest | None) -> list[str]:
-    return [] if manifest is None else [str(Path(manifest.path).parent / line.name) for line in lines]
 
 
 def _places(offered: Sequence[OfferedFile]) -> list[str]:
@@ -220,4 +216,4 @@ class _Run:
         return None if self.config.workers == 1 else 1
 
     def _executor(self) -> Executor:
-        return self.executor or ProcessExecutor(self.config.workers, time_out=self.config.time_out)
+        return self.executor or make_executor(self.config.workers, time_out=self.config.time_out, apart=True)

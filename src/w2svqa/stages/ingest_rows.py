@@ -18,6 +18,7 @@ from w2svqa.core.store import fingerprint, is_complete, write_artifact
 from w2svqa.stages.check_files import Content
 from w2svqa.stages.ingest_files import ReadFile
 from w2svqa.stages.near_duplicates import Looks, kept_instead
+from w2svqa.stages.objects import is_address
 from w2svqa.stages.pool_manifest import ManifestLine
 from w2svqa.stages.pool_videos import ID_DIGITS, KnownFile
 from w2svqa.stages.split import Cut, Segment
@@ -149,16 +150,22 @@ def _row(read: ReadFile, line: ManifestLine | None, allowed: Sequence[str]) -> P
     status, message = _admission(read, line, allowed)
     return PoolClipRow(
         clip_id=digest[:ID_DIGITS],
-        path=read.path or read.place,
+        path=_absolute(read.path or read.place),
         url="" if read.path == read.place else read.place,
         name=(PurePosixPath(read.place).name or read.place) if line is None else line.name,
         sha256="" if read.file is None else read.file.sha256,
         size=0 if read.file is None else read.file.size,
         source="" if line is None else line.source,
         license="" if line is None else line.license,
+        category="" if line is None else line.category,
         status=status,
         message=message,
     )
+
+
+def _absolute(place: str) -> str:
+    """Return a path that holds from wherever the pool is used next; addresses stay as they are."""
+    return place if is_address(place) else str(Path(place).absolute())
 
 
 def _admission(read: ReadFile, line: ManifestLine | None, allowed: Sequence[str]) -> tuple[PoolStatus, str | None]:
@@ -197,12 +204,13 @@ def _comparable_duration(row: PoolClipRow) -> float:
 def _segment_row(parent: PoolClipRow, segment: Segment, folder: Path) -> PoolClipRow:
     return PoolClipRow(
         clip_id=segment.sha256[:ID_DIGITS],
-        path=str(folder / segment.name),
+        path=_absolute(str(folder / segment.name)),
         name=segment.name,
         sha256=segment.sha256,
         size=segment.size,
         source=parent.source,
         license=parent.license,
+        category=parent.category,
         parent=parent.clip_id,
         start=segment.start,
         **{name: getattr(segment.content, name) for name in _FACTS},

@@ -19,7 +19,7 @@ from typing import Final
 
 from w2svqa.core.config import from_mapping
 from w2svqa.core.errors import InputError, StoreError, UnwritableError
-from w2svqa.core.executor import Executor, SerialExecutor
+from w2svqa.core.executor import Executor, make_executor
 from w2svqa.core.files import hold
 from w2svqa.core.journal import Journal
 from w2svqa.core.protocols import Teacher
@@ -149,7 +149,7 @@ def build_items(
         for clip in clips
     ]
     with hold(folder), Journal(folder / "journal.jsonl", fingerprint=fingerprint("ladder", facts)) as journal:
-        broken = _make_missing(tasks, journal, executor or SerialExecutor(), progress)
+        broken = _make_missing(tasks, journal, executor or make_executor(1), progress)
         made = {
             clip.name: _Made.read(journal.finished[clip.clip_id]) for clip in clips if clip.clip_id in journal.finished
         }

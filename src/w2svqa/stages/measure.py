@@ -23,7 +23,7 @@ import numpy as np
 
 from w2svqa.core.config import config_hash, to_mapping
 from w2svqa.core.errors import ConfigError, StrPath, printable
-from w2svqa.core.executor import Executor, ProcessExecutor
+from w2svqa.core.executor import Executor, make_executor
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
 from w2svqa.core.journal import Journal
@@ -211,8 +211,13 @@ def _items(
 
 
 def _executor(config: MeasureConfig) -> Executor:
-    return ProcessExecutor(
-        config.workers, initializer=prepare, initargs=(_threads(config),), retries=0, time_out=config.time_out
+    return make_executor(
+        config.workers,
+        initializer=prepare,
+        initargs=(_threads(config),),
+        retries=0,
+        time_out=config.time_out,
+        apart=True,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from w2svqa.core.config import from_mapping
@@ -119,8 +120,10 @@ def measure_item(item: Item) -> ClipMetrics:
         MissingInputError: the file is gone or has another content.
         InputError: it cannot be decoded.
     """
-    _check(item)
+    stamp = _checked(item)
     found = measure(item.path, tuple(item.lacking), threads=item.threads)
+    if _stamp(item) != stamp:  # or the values of another content would be kept under this one
+        raise MissingInputError("was changed while it was measured", path=item.path, remedy="ingest it again")
     values = {key: found.values[name] for name, key in item.lacking.items()}
     missing = {key: found.missing[name] for name, key in item.lacking.items() if name in found.missing}
     return ClipMetrics(
@@ -130,12 +133,25 @@ def measure_item(item: Item) -> ClipMetrics:
     )
 
 
-def _check(item: Item) -> None:
+def _checked(item: Item) -> tuple[int, int]:
+    """Return size and time of the file, after making sure that it has the content."""
+    stamp = _stamp(item)
     try:
         digest = sha256_file(item.path)
     except OSError as error:
-        raise MissingInputError(
-            f"cannot be read: {error.strerror}", path=item.path, remedy="check path and permissions"
-        ) from None
+        raise _unreadable(item, error) from None
     if digest != item.sha256:
         raise MissingInputError("was changed since its content was noted", path=item.path, remedy="ingest it again")
+    return stamp
+
+
+def _stamp(item: Item) -> tuple[int, int]:
+    try:
+        status = Path(item.path).stat()
+    except OSError as error:
+        raise _unreadable(item, error) from None
+    return status.st_size, status.st_mtime_ns
+
+
+def _unreadable(item: Item, error: OSError) -> MissingInputError:
+    return MissingInputError(f"cannot be read: {error.strerror}", path=item.path, remedy="check path and permissions")

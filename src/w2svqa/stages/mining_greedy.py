@@ -36,7 +36,14 @@ class Group(NamedTuple):
 
 
 class Room:
-    """Which pairs may still be taken."""
+    """Which pairs may still be taken.
+
+    Args:
+        videos: in the pool.
+        most_per_video: pairs that one video may be in; ``None`` for no limit.
+        roles: how many there are.
+        most_per_role: pairs of one role; ``None`` for no limit.
+    """
 
     def __init__(
         self, videos: int, most_per_video: int | None, roles: int = 1, most_per_role: int | None = None
@@ -46,9 +53,11 @@ class Room:
         self._joined: set[int] = set()
 
     def for_role(self, role: int) -> bool:
+        """Whether a role may have another pair."""
         return self._roles[role] > 0
 
     def for_video(self, video: int) -> bool:
+        """Whether a video may be in another pair."""
         return self._videos[video] > 0
 
     def take(self, one: int, other: int, role: int = 0) -> bool:
@@ -107,7 +116,16 @@ class _Rows:
 
 
 def take_greedily(groups: Sequence[Group], room: Room, count: int) -> list[Pair]:
-    """Take the pairs of all groups by falling difference while there is room: the heap holds one pair per row begun."""
+    """Take the pairs of all groups by falling difference while there is room.
+
+    Among equal differences earlier groups come first, then lower places of the lower video, then higher ones of the
+    upper. The heap holds the next pair of every row that has begun.
+
+    Args:
+        groups: each with its scores rising.
+        room: is used up.
+        count: the most that are taken.
+    """
     rows = [_Rows(group, room) for group in groups]
     heads = ((each.begin(), number) for number, each in enumerate(rows))
     heap = [(head[0], number, *head[1:]) for head, number in heads if head is not None]

@@ -16,7 +16,7 @@ the other's videos. By the same rule some of the other's own videos are stranger
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +27,9 @@ from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
 from w2svqa.core.metric_table import MetricTable
+from w2svqa.core.rows import PoolClipRow
 from w2svqa.core.store import write_artifact
+from w2svqa.stages.clip_list import path_of
 from w2svqa.stages.selection_bins import inner_edges, robust_range
 from w2svqa.stages.selection_problem import Floats
 
@@ -82,10 +84,12 @@ class StrangerRow:
     Attributes:
         clip_id: the video.
         reason: in which metrics, with its values and the range that 99 % of the other's have.
+        path: the file, where that is known.
     """
 
     clip_id: str
     reason: str
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +101,8 @@ class Mismatch:
         strangers: videos of the pool outside the other's experience, in the pool's order.
         videos: of the pool.
         usual: share of the other's own videos that the same rule calls strangers.
-        only_pool: columns that only the pool has.
-        only_other: columns that only the other has.
+        only_pool: columns that only the pool has values in.
+        only_other: columns that only the other has values in.
     """
 
     rows: tuple[MismatchRow, ...]
@@ -119,15 +123,16 @@ def compare_tables(pool: MetricTable, other: MetricTable, *, bins: int = 50, lea
         least: see the module.
 
     Raises:
-        ConfigError: no column is in both, or one of the tables has no value in it.
+        ConfigError: no column has values in both.
         MissingExtraError: scipy is not installed.
 
     Source: Y. Rubner, C. Tomasi, L. J. Guibas, "The Earth Mover's Distance as a Metric for Image Retrieval", IJCV 40,
     2000; on a line it is the area between the two distribution functions.
     """
-    names = [name for name in pool.names if name in other.names]
-    if not names or not len(pool) or not len(other):
-        raise ConfigError("the tables have no column of numbers, or no video, to compare", remedy="measure the same")
+    here, there = _known(pool), _known(other)
+    names = [name for name in here if name in there]
+    if not names:
+        raise ConfigError("the tables have no column in common that has numbers in both", remedy="measure the same")
     columns = [_Column(name, pool.column(name), other.column(name), bins, least) for name in names]
     unusual, usual = _unusual(pool.only(names).values, other.only(names).values, least)
     own = usual | np.any([column.other_strange for column in columns], axis=0)
@@ -140,18 +145,25 @@ def compare_tables(pool: MetricTable, other: MetricTable, *, bins: int = 50, lea
         strangers=strangers,
         videos=len(pool),
         usual=float(own.mean()),
-        only_pool=tuple(name for name in pool.names if name not in names),
-        only_other=tuple(name for name in other.names if name not in names),
+        only_pool=tuple(name for name in here if name not in names),
+        only_other=tuple(name for name in there if name not in names),
     )
 
 
-def write_mismatch(folder: StrPath, mismatch: Mismatch, inputs: Mapping[str, str] | None = None) -> None:
+def write_mismatch(
+    folder: StrPath,
+    mismatch: Mismatch,
+    inputs: Mapping[str, str] | None = None,
+    *,
+    clips: Mapping[str, PoolClipRow] | None = None,
+) -> None:
     """Store a comparison as the tables ``mismatch/`` and ``outside/``.
 
     Args:
         folder: where to.
         mismatch: what :func:`compare_tables` returned.
         inputs: hashes of the two tables, by name.
+        clips: what is known of the strangers' files, by id.
 
     Raises:
         StoreError: another process works in the folder, or the disk is full or fails.
@@ -164,9 +176,10 @@ def write_mismatch(folder: StrPath, mismatch: Mismatch, inputs: Mapping[str, str
         "only_pool": list(mismatch.only_pool),
         "only_other": list(mismatch.only_other),
     }
-    place = Path(folder)
+    place, clips = Path(folder), clips or {}
+    strangers = [replace(row, path=path_of(clips, row.clip_id)) for row in mismatch.strangers]
     with hold(place):
-        write_artifact(place / OUTSIDE, mismatch.strangers, StrangerRow, kind=OUTSIDE, config={}, inputs=inputs)
+        write_artifact(place / OUTSIDE, strangers, StrangerRow, kind=OUTSIDE, config={}, inputs=inputs)
         write_artifact(
             place / MISMATCH, mismatch.rows, MismatchRow, kind=MISMATCH, config={}, inputs=inputs, extra=facts
         )
@@ -188,6 +201,11 @@ def earth_movers_distance(first: Floats, second: Floats) -> float:
     return float((np.abs(shares[0] - shares[1]) * np.diff(ordered)).sum())
 
 
+def _known(table: MetricTable) -> list[str]:
+    """Return the columns that have a value at all: a pool of stills has no motion, say."""
+    return [name for name in table.names if np.isfinite(table.column(name)).any()]
+
+
 def _reason(columns: Sequence[_Column], place: int) -> str:
     reasons = [text for column in columns if (text := column.reason(place)) is not None]
     return "; ".join(reasons) or "each value is usual, but not all together"
@@ -199,8 +217,6 @@ class _Column:
     def __init__(self, name: str, pool: Floats, other: Floats, bins: int, least: float) -> None:
         self._name, self._pool = name, pool
         self._known, self._there = other[np.isfinite(other)], pool[np.isfinite(pool)]
-        if not len(self._known) or not len(self._there):
-            raise ConfigError(f"one of the tables has no value of {name}", remedy="measure it, or drop the column")
         self._missing = (len(pool) - len(self._there), len(other) - len(self._known))
         self._inner = inner_edges(*robust_range([self._there, self._known]), bins)
         self._shares = self._histogram(self._known)

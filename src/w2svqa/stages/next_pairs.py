@@ -43,7 +43,8 @@ class NextPairsConfig:
     """Which pairs a stage adds.
 
     Attributes:
-        gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips. The paper: 85 k of 250 k.
+        gmad_share: gMAD pairs, as a share of the first stage's pairs of real clips, or of the clips if these are more.
+            The paper: 85 k of 250 k pairs.
         misclassified_share: misclassified pairs, as a share of the first stage's severity pairs, as many from each
             family of simulators. The paper: 15 k of 250 k.
         selection: ``"hard"``, or ``"random"`` for as many pairs at random: the control.
@@ -134,7 +135,8 @@ def mine_pairs(
         seed: draws what is left to chance.
     """
     place = {row.version_id: index for index, row in enumerate(said.rows)}
-    wanted = round(config.gmad_share * sum(pair.origin == "teacher" for pair in pairs))
+    clips = sum(row.kind == "none" for row in said.rows)
+    wanted = round(config.gmad_share * max(clips, sum(pair.origin == "teacher" for pair in pairs)))
     severity = [pair for pair in pairs if pair.origin == "severity" and {pair.first, pair.second} <= place.keys()]
     missed_wanted = round(config.misclassified_share * len(severity))
     real, notes = _gmad(said, teachers, labels, wanted, config, seed)
@@ -186,7 +188,7 @@ def _gmad(
     """Pairs of untouched clips, labelled; and what there is to say."""
     places = np.array([index for index, row in enumerate(said.rows) if row.kind == "none"], dtype=np.int64)
     if not wanted:
-        return [], ["no gMAD pairs: the first stage has no pairs of real clips, of which they would be a share"]
+        return [], []
     student = said.raw[places]
     scores = {name: _scores_of(said, places, values) for name, values in teachers.items()}
     most = config.most_per_video or max(1, -(-8 * wanted // max(1, len(places))))

@@ -16,6 +16,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "name": ("clip", "file", "name", "video"),
     "source": ("source",),
     "license": ("license", "licence"),
+    "category": ("category",),
     "reference": ("reference",),
     "primary": ("primary",),
     "kind": ("kind", "distortion"),
@@ -58,6 +59,7 @@ class ManifestLine:
         name: of the video.
         source: where it comes from.
         license: as stated.
+        category: what it shows.
         reference: path of its untouched source, relative to the manifest; empty if there is none.
         primary: name of its clean source; the flags 0 and 1 (visually clean), which other manifests have, are dropped.
         kind: distortion.
@@ -69,6 +71,7 @@ class ManifestLine:
     name: str
     source: str = ""
     license: str = ""
+    category: str = ""
     reference: str = ""
     primary: str = ""
     kind: str = ""
@@ -138,6 +141,11 @@ def match_lines(lines: Sequence[ManifestLine], paths: Sequence[str], manifest: P
     return matched
 
 
+def named_files(lines: Sequence[ManifestLine], manifest: PoolManifest | None) -> list[str]:
+    """Return the paths that a manifest names, relative to its folder; none where there is no manifest."""
+    return [] if manifest is None else [str(Path(manifest.path).parent / line.name) for line in lines]
+
+
 def tails(path: str) -> Iterator[str]:
     """Yield the last parts of a path, longest first.
 
@@ -199,6 +207,7 @@ def _line(number: int, cells: Mapping[str, str], path: str) -> ManifestLine:
         name=cells["name"],
         source=cells.get("source", ""),
         license=cells.get("license", ""),
+        category=cells.get("category", ""),
         reference=cells.get("reference", ""),
         primary="" if primary in _FLAGS else primary,
         kind=cells.get("kind", ""),

@@ -19,14 +19,14 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 from w2svqa.core.config import config_hash, from_mapping, to_mapping
-from w2svqa.core.errors import ConfigError, StoreError, StrPath, printable
+from w2svqa.core.errors import ConfigError, StoreError, StrPath, W2SVQAError, printable
 from w2svqa.core.extras import require
 from w2svqa.core.files import hold
 from w2svqa.core.inputs import InputItem
@@ -177,8 +177,9 @@ def label_pool(
         progress: called as things get done.
 
     Raises:
-        ConfigError: there is no video, the manifest cannot be used, or a teacher cannot be loaded and
-            ``skip_unavailable`` is not set; told before anything is scored.
+        ConfigError: there is no video, the manifest cannot be used, or a teacher cannot run and ``skip_unavailable`` is
+            not set; told before anything is scored, unless it takes loading to find out (see
+            :func:`w2svqa.stages.pool_teachers.survey`).
         StoreError: another process works in the folder, or something in it is damaged or cannot be written.
         W2SVQAError: a process could not be started.
         MissingExtraError: the extra ``train`` is not installed.
@@ -190,22 +191,27 @@ def label_pool(
     with hold(folder):
         facts, unavailable = survey(config.teachers, config.devices)
         _check_available(facts, unavailable, skip=config.skip_unavailable)
+        readers = max(config.workers, len(config.devices))
         with FileHashes(folder / "files.jsonl") as hashes:
-            pool = read_pool(items, hashes, config.manifest, progress=partial(progress, "files"))
-        labels = tuple(
-            _label(teacher, facts[teacher.name], pool, folder / "journals", config, progress)
-            for teacher in config.teachers
-            if teacher.name in facts
-        )
-        labelled = LabelledPool(pool=pool, labels=labels, unavailable=unavailable)
+            pool = read_pool(items, hashes, config.manifest, workers=readers, progress=partial(progress, "files"))
+        labels = []
+        for teacher in (each for each in config.teachers if each.name in facts):
+            try:
+                labels.append(_label(teacher, facts[teacher.name], pool, folder / "journals", config, progress))
+            except StoreError:
+                raise
+            except W2SVQAError as error:  # it could not be loaded after all
+                unavailable[teacher.name] = str(error)
+                _check_available(set(facts) - set(unavailable), unavailable, skip=config.skip_unavailable)
+        labelled = LabelledPool(pool=pool, labels=tuple(labels), unavailable=unavailable)
         _write(folder, labelled)
     return labelled
 
 
-def _check_available(facts: Mapping[str, TeacherFacts], unavailable: Mapping[str, str], *, skip: bool) -> None:
-    if unavailable and not (skip and facts):
+def _check_available(available: Collection[str], unavailable: Mapping[str, str], *, skip: bool) -> None:
+    if unavailable and not (skip and available):
         reasons = "; ".join(f"{name}: {reason}" for name, reason in unavailable.items())
-        remedy = "leave them out" if facts else "install or name what they need"
+        remedy = "leave them out" if available else "install or name what they need"
         raise ConfigError(f"{len(unavailable)} of the teachers cannot run: {reasons}", remedy=remedy)
 
 

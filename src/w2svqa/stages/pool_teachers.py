@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from w2svqa.core.errors import ConfigError, InputError, MissingExtraError, MissingInputError, W2SVQAError
-from w2svqa.core.executor import ProcessExecutor
+from w2svqa.core.executor import Executor, make_executor, works_here
 from w2svqa.core.extras import require
 from w2svqa.core.memory import return_large_buffers
 from w2svqa.core.protocols import Teacher
 from w2svqa.stages import student_teacher
 from w2svqa.stages.pool_videos import KnownFile
-from w2svqa.teachers.base import required
-from w2svqa.teachers.registry import load_class, load_teacher
+from w2svqa.teachers.base import SPEED_OPTIONS, BaseTeacher, required
+from w2svqa.teachers.registry import check_device_of, identify_teacher, load_class, load_teacher
 from w2svqa.video.whole import VideoFile
 
 Option = int | float | str | bool
@@ -38,11 +38,12 @@ class PoolTeacher:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherFacts:
-    """What is known of a teacher once it has been loaded.
+    """What is known of a teacher before it scores.
 
     Attributes:
         name: as it was asked for.
-        version: of its arithmetic and parameters, with those options that are not at their default.
+        version: of its arithmetic and parameters, with those options that are not at their default and may change
+            scores.
         higher_is_better: direction of its scale.
         range: least and greatest value it can give.
         needs_reference: it compares with the untouched video.
@@ -120,16 +121,22 @@ def load_pool_teacher(teacher: PoolTeacher, device: str = "cpu") -> Teacher:
 
 
 def survey(teachers: Sequence[PoolTeacher], devices: Sequence[str]) -> tuple[dict[str, TeacherFacts], dict[str, str]]:
-    """Load each teacher once, in another process, and return facts by name, and the reason of each that cannot run.
+    """Return the facts of each teacher by name, and the reason of each that cannot run.
+
+    They are found in another process: from the files where the class can tell (``identify``, see
+    :class:`w2svqa.teachers.base.BaseTeacher`), or else by loading the teacher. Weights that are not finite and memory
+    that does not suffice may so be found only when the teacher's turn has come.
 
     Args:
         teachers: with different names.
-        devices: those that need one are loaded on the first.
+        devices: those that need one are tried on each, and loaded, if need be, on the first.
     """
     facts: dict[str, TeacherFacts] = {}
     unavailable: dict[str, str] = {}
-    executor = ProcessExecutor(1, retries=0)
-    items = [(teacher, devices[0]) for teacher in teachers]
+    # on a cluster only a worker knows which device it has been given
+    others = tuple(devices[1:]) if works_here(1) else ()
+    executor = make_executor(1, initializer=_use, retries=0, places=[(devices[0],)], apart=True)
+    items = [(teacher, others) for teacher in teachers]
     for outcome in executor.map(_facts, items, key=lambda item: item[0].name):
         name = teachers[outcome.index].name
         if outcome.value is not None:
@@ -147,7 +154,7 @@ def joined_lines(teacher: PoolTeacher, paths: Sequence[str]) -> tuple[str, ...]:
 
 def executor_of(
     teacher: PoolTeacher, facts: TeacherFacts, *, workers: int, devices: Sequence[str], time_out: float | None
-) -> ProcessExecutor:
+) -> Executor:
     """Return processes in which the teacher is loaded: one per device if it uses one, else ``workers``.
 
     Args:
@@ -159,13 +166,14 @@ def executor_of(
     """
     own = facts.uses_device and tuple(devices) != ("cpu",)
     places = tuple(devices) if own else ("cpu",) * workers
-    return ProcessExecutor(
+    return make_executor(
         len(places),
         initializer=_prepare,
-        initargs=(teacher, max(1, cores() // len(places))),
+        initargs=(teacher, facts.version, max(1, cores() // len(places))),
         retries=0,  # what failed is tried again when the user wants it
         time_out=time_out,
         places=[(device,) for device in places],
+        apart=True,
     )
 
 
@@ -218,9 +226,13 @@ class _Loaded:
     def __init__(self) -> None:
         self._teacher: Teacher | None = None
         self._threads: int | None = None
+        self.device = "cpu"
 
-    def load(self, teacher: PoolTeacher, threads: int, device: str) -> None:
-        self._teacher, self._threads = load_pool_teacher(teacher, device), threads
+    def load(self, teacher: PoolTeacher, version: str, threads: int, device: str) -> None:
+        loaded = load_pool_teacher(teacher, device)
+        if _with_options(teacher, loaded.version) != version:
+            raise ConfigError(f"the parameters of {teacher.name!r} were changed meanwhile", remedy="run it again")
+        self._teacher, self._threads = loaded, threads
 
     def score(self, item: Item) -> float:
         if self._teacher is None:
@@ -234,8 +246,8 @@ _loaded = _Loaded()
 """Of this process; only worker processes ever fill it."""
 
 
-def _prepare(teacher: PoolTeacher, threads: int, device: str) -> None:
-    """Make this worker process ready: its share of the cores, then its teacher."""
+def _prepare(teacher: PoolTeacher, version: str, threads: int, device: str) -> None:
+    """Make this worker process ready: its share of the cores, then its teacher, which must be of that version."""
     return_large_buffers()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # for what is not yet imported
         os.environ.setdefault(name, str(threads))
@@ -244,23 +256,50 @@ def _prepare(teacher: PoolTeacher, threads: int, device: str) -> None:
         require("torch", extra="train").set_num_threads(threads)
     if "cv2" in modules:
         require("cv2", extra="train").setNumThreads(threads)
-    _loaded.load(teacher, threads, device)
+    _loaded.load(teacher, version, threads, device)
 
 
-def _facts(item: tuple[PoolTeacher, str]) -> TeacherFacts:
-    teacher, device = item
-    kind, loaded = teacher_class(teacher.name), load_pool_teacher(teacher, device)
-    defaults: Mapping[str, Option] = getattr(kind, "options", {})
-    changed = [f"{name}={value}" for name, value in sorted(teacher.options.items()) if value != defaults.get(name)]
+def _use(device: str) -> None:
+    _loaded.device = device
+
+
+def _facts(item: tuple[PoolTeacher, tuple[str, ...]]) -> TeacherFacts:
+    teacher, others = item
+    kind = teacher_class(teacher.name)
+    uses_device = bool(getattr(kind, "uses_device", False))
+    for device in others if uses_device else ():
+        check_device_of(kind, device)
+    known, version = _known(teacher, kind, _loaded.device)
     return TeacherFacts(
         name=teacher.name,
-        version=" ".join([loaded.version, *changed]),
-        higher_is_better=loaded.higher_is_better,
-        range=loaded.range,
-        needs_reference=loaded.needs_reference,
-        uses_device=bool(getattr(kind, "uses_device", False)),
+        version=_with_options(teacher, version),
+        higher_is_better=known.higher_is_better,
+        range=known.range,
+        needs_reference=known.needs_reference,
+        uses_device=uses_device,
         by_name=callable(getattr(kind, "joined", None)),
     )
+
+
+def _known(teacher: PoolTeacher, kind: object, device: str) -> tuple[Teacher | type[BaseTeacher], str]:
+    """Return what has a teacher's facts, and its version: its class where that can tell, or else the teacher."""
+    if isinstance(kind, type) and issubclass(kind, BaseTeacher) and kind is not student_teacher.StudentTeacher:
+        version = identify_teacher(teacher.name, teacher.parameters, device=device, **teacher.options)
+        if version is not None:
+            return kind, version
+    loaded = load_pool_teacher(teacher, device)
+    return loaded, loaded.version
+
+
+def _with_options(teacher: PoolTeacher, version: str) -> str:
+    """Return what a score is kept under: the version, with the options that make scores others."""
+    defaults: Mapping[str, Option] = getattr(teacher_class(teacher.name), "options", {})
+    changed = [
+        f"{name}={value}"
+        for name, value in sorted(teacher.options.items())
+        if name not in SPEED_OPTIONS and value != defaults.get(name)
+    ]
+    return " ".join([version, *changed])
 
 
 def _leave_if_ruined(error: RuntimeError) -> None:

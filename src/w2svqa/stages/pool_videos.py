@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from w2svqa.core.errors import MissingInputError, StrPath, W2SVQAError
+from w2svqa.core.executor import make_executor
 from w2svqa.core.files import sha256_file
 from w2svqa.core.inputs import InputItem
 from w2svqa.core.journal import Journal
@@ -116,17 +117,51 @@ class FileHashes:
             MissingInputError: it cannot be read.
             StoreError: the journal cannot be written.
         """
-        key = os.path.normpath(Path(path).absolute())
-        size, mtime_ns = _stamp(path)  # before reading: what changes meanwhile is read again next time
-        kept = self._journal.finished.get(key)
-        if isinstance(kept, list) and kept[:2] == [size, mtime_ns]:
-            return KnownFile(path=path, size=size, mtime_ns=mtime_ns, sha256=str(kept[2]))
+        known = self._kept(path)
+        if known is None:
+            known = _hashed(path)
+            self._keep(known)
+        return known
+
+    def read(self, paths: Sequence[str], *, workers: int = 1, progress: Callable[[int, int, str], None]) -> None:
+        """Read files whose content is not known, several at a time, and keep each hash as it comes.
+
+        What cannot be read is left to :meth:`of`, which says why. Killed at any moment, the next call reads at most one
+        file per process again.
+
+        Args:
+            paths: files.
+            workers: processes.
+            progress: called as ``progress(done, total, name)`` after each file that has to be read.
+
+        Raises:
+            StoreError: the journal cannot be written.
+            ConfigError: there is no worker.
+        """
+        wanted = list(dict.fromkeys(paths))
+        missing = [path for path in wanted if not self._answers(path)]
+        outcomes = make_executor(workers if len(missing) > 1 else 1, retries=0).map(_hashed, missing)
+        for done, outcome in enumerate(outcomes, start=len(wanted) - len(missing) + 1):
+            if outcome.value is not None:
+                self._keep(outcome.value)
+            progress(done, len(wanted), Path(missing[outcome.index]).name)
+
+    def _answers(self, path: str) -> bool:
+        """Return whether nothing is to be read: the hash is known, or the file is not there."""
         try:
-            digest = sha256_file(path)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-        self._journal.add(key, [size, mtime_ns, digest])
-        return KnownFile(path=path, size=size, mtime_ns=mtime_ns, sha256=digest)
+            return self._kept(path) is not None
+        except MissingInputError:
+            return True
+
+    def _kept(self, path: str) -> KnownFile | None:
+        size, mtime_ns = _stamp(path)
+        kept = self._journal.finished.get(_key(path))
+        if not isinstance(kept, list) or kept[:2] != [size, mtime_ns]:
+            return None
+        return KnownFile(path=path, size=size, mtime_ns=mtime_ns, sha256=str(kept[2]))
+
+    def _keep(self, file: KnownFile) -> None:
+        self._journal.add(_key(file.path), [file.size, file.mtime_ns, file.sha256])
 
 
 def read_pool(
@@ -134,6 +169,7 @@ def read_pool(
     hashes: FileHashes,
     manifest: PoolManifest | None = None,
     *,
+    workers: int = 1,
     progress: Callable[[int, int, str], None],
 ) -> PoolVideos:
     """Return the videos of a pool. What cannot be read is one too, with the reason.
@@ -144,25 +180,27 @@ def read_pool(
         items: files, from :func:`w2svqa.core.inputs.expand_inputs`.
         hashes: what is known of files.
         manifest: what else is known of them.
-        progress: called as ``progress(done, total, name)`` after each file.
+        workers: processes that read files.
+        progress: called as ``progress(done, total, name)`` after each file that has to be read, references too.
 
     Raises:
-        ConfigError: the manifest cannot be used.
+        ConfigError: the manifest cannot be used, or there is no worker.
         StoreError: what was found cannot be kept.
     """
     lines = () if manifest is None else read_pool_manifest(manifest)
     paths = [item.path for item in items]
     matched = {} if manifest is None else match_lines(lines, paths, manifest)
     references = _References(paths, manifest)
+    sources = [references.path(line.reference) for line in matched.values() if line.reference]
+    hashes.read([*(item.path for item in items if item.error is None), *sources], workers=workers, progress=progress)
     found: dict[str, PoolVideo] = {}
     repeated: dict[str, str] = {}
     order = sorted(range(len(items)), key=lambda index: paths[index] not in matched)  # stable
-    for done, index in enumerate(order, start=1):
+    for index in order:
         video = _video(items[index], matched.get(paths[index]), hashes, references)
         first = found.setdefault(video.row.clip_id, video)
         if first is not video and first.row.path != video.row.path:
             repeated[video.row.path] = first.row.path
-        progress(done, len(items), video.row.name)
     position = {path: index for index, path in reversed(list(enumerate(paths)))}
     named = {line.number for line in matched.values()}
     return PoolVideos(
@@ -221,6 +259,20 @@ def _known(item: InputItem, hashes: FileHashes) -> tuple[KnownFile | None, str |
         return hashes.of(item.path), None
     except MissingInputError as error:
         return None, error.without_path
+
+
+def _hashed(path: str) -> KnownFile:
+    """Read a file; in a process of its own if there are several."""
+    size, mtime_ns = _stamp(path)  # before reading: what changes meanwhile is read again next time
+    try:
+        digest = sha256_file(path)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    return KnownFile(path=path, size=size, mtime_ns=mtime_ns, sha256=digest)
+
+
+def _key(path: str) -> str:
+    return os.path.normpath(Path(path).absolute())
 
 
 def _stamp(path: str) -> tuple[int, int]:

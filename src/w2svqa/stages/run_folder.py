@@ -7,9 +7,9 @@ as facts.
 runs/NAME/
 ├── run.json          the effective configuration
 ├── provenance.json   its starts                        (core.provenance)
-├── clips/ versions/ labels/ pairs/ train/              stage 1
-├── held_back.json    figures of stage 1's student      (stages.held_back)
-├── stage-K/          scores/ mined/ pairs/ train/ held_back.json stopping.json: stage K, from 2
+├── clips/ versions/ labels/                            what all stages share
+├── stage-K/          pairs/ train/ bundle/ held_back/ and figures of its student, held_back.json (stages.held_back);
+│                     from stage 2 on tokens/, mined/ and what was decided after it, stopping.json (stages.stopping)
 ├── quality/          quality of labels, per stage      (stages.label_quality)
 └── bundle/           the student that the run ends with
 ```
@@ -37,11 +37,14 @@ from w2svqa.students.bundle import CARD, read_card
 
 CONFIG: Final = "run.json"
 BUNDLE: Final = "bundle"
-FIRST: Final = ("clips", "versions", "labels", "pairs")
-"""Tables of stage 1, in flow order; ``labels`` only where there are teachers."""
+SHARED: Final = ("clips", "versions", "labels")
+"""Tables that all stages share, shown with the first, in flow order; ``labels`` only where there are teachers."""
 
-FURTHER: Final = ("scores", "mined", "pairs")
-"""Tables of each stage after it."""
+FIRST: Final = ("pairs",)
+"""Tables of the first stage's folder."""
+
+FURTHER: Final = ("mined", "pairs")
+"""Tables of the folder of each stage after it."""
 
 TRAIN: Final = "train"
 
@@ -243,16 +246,15 @@ def _state(
 
 def _stages(root: Path) -> tuple[Stage, ...]:
     numbered = {int(found[1]): path for path in root.iterdir() if (found := _STAGE.fullmatch(path.name))}
-    first = _stage(1, root, FIRST)
+    shared = [_part(root / name) for name in SHARED]
+    first = _stage(1, root / "stage-1", FIRST, shared)
     return (first, *(_stage(number, numbered[number], FURTHER) for number in sorted(numbered) if number > 1))
 
 
-def _stage(number: int, folder: Path, names: Sequence[str]) -> Stage:
-    parts = [_part(folder / name) for name in names]
-    train = folder / TRAIN
-    log, problem = read_log(train)
-    begun = train.is_dir() and any(train.iterdir())
-    parts.append(Part(name=TRAIN, state="begun" if begun else "absent", rows=None, facts={}, problem=problem))
+def _stage(number: int, folder: Path, names: Sequence[str], shared: Sequence[Part] = ()) -> Stage:
+    parts = [*shared, *(_part(folder / name) for name in names)]
+    log, problem = read_log(folder / TRAIN)
+    parts.append(Part(name=TRAIN, state=_training(folder), rows=None, facts={}, problem=problem))
     notes = _Notes()
     return Stage(
         number=number,
@@ -262,6 +264,14 @@ def _stage(number: int, folder: Path, names: Sequence[str]) -> Stage:
         decision=notes.keep(None, read_decision, folder),
         problem="; ".join(notes.lines),
     )
+
+
+def _training(folder: Path) -> PartState:
+    """A training is complete when its student was exported."""
+    if (folder / BUNDLE / CARD).exists():
+        return "complete"
+    train = folder / TRAIN
+    return "begun" if train.is_dir() and any(train.iterdir()) else "absent"
 
 
 def _part(folder: Path) -> Part:

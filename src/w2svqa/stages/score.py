@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, StrPath, W2SVQAError, printable
-from w2svqa.core.executor import ProcessExecutor
+from w2svqa.core.executor import make_executor, works_here
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.memory import return_large_buffers
 from w2svqa.core.protocols import Diagnostician
@@ -88,6 +88,19 @@ class Scorer:
         form = self._judge.scale.form
         return self._bundle.student.name + ("" if form == "anchored" else f" ({form} form)")
 
+    @property
+    def judge(self) -> AnchoredJudge:
+        """The student with its anchors and scale, for tokens that :meth:`encode` made."""
+        return self._judge
+
+    def encode(self, path: StrPath) -> Tokens:
+        """Return the student's tokens of a file, float32 ``(seconds, ...)``, or of what can be decoded of it.
+
+        Raises:
+            InputError: as :meth:`score`.
+        """
+        return self._watch(path).tokens
+
     def score(self, path: StrPath) -> Score:
         """Score one video or still image.
 
@@ -141,7 +154,7 @@ class Scorer:
         """
         if workers < 1:
             raise ConfigError(f"{workers} workers", remedy="ask for 1 or more")
-        if workers == 1:
+        if works_here(workers):
             return ((index, self._row(os.fspath(path))) for index, path in enumerate(paths))
         return self._score_in_processes(paths, workers)
 
@@ -215,7 +228,7 @@ class Scorer:
         return Score(path=path, status="error", message=printable(message), student=self.name)
 
     def _score_in_processes(self, paths: Iterable[StrPath], workers: int) -> Rows:
-        executor = ProcessExecutor(workers, initializer=_prepare_worker, initargs=(self._source,), retries=0)
+        executor = make_executor(workers, initializer=_prepare_worker, initargs=(self._source,), retries=0)
         outcomes = executor.map(_score_in_worker, (os.fspath(path) for path in paths))
         with closing_if_needed(outcomes):
             for outcome in outcomes:

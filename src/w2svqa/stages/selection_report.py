@@ -17,11 +17,13 @@ class ChosenRow:
         clip_id: the video.
         group: what the selection was stratified by; empty where it was not.
         reason: ``"selected"`` for the histograms' sake, or ``"included"`` because it had to be.
+        path: the file, where that is known.
     """
 
     clip_id: str
     group: str
     reason: Reason
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

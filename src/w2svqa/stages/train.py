@@ -139,11 +139,10 @@ def train(
     run = _Training(config, folder, kinds=kinds, seed=seed, progress=progress, initial=initial)
     share = (run.processes.index, run.processes.count)
     batches = Batches(versions, pairs, crops_folder, kinds=kinds, config=config.batch, seed=seed, share=share)
-    try:
-        for step, batch in _ahead(batches, range(run.start, config.steps)):
-            run.step(step, batch, batches)
-    finally:
-        run.log.close()
+    if run.start < config.steps:
+        with TrainLog(folder, config.trackers, run.processes.accelerator, start=run.start) as log:
+            for step, batch in _ahead(batches, range(run.start, config.steps)):
+                run.step(step, batch, batches, log)
     return run.result()
 
 
@@ -175,7 +174,6 @@ class _Training:
         self.start = self._checkpoints.resume(lambda state: self._apply(state, model), self._tell)
         self._agree()
         self._prepare(model)
-        self.log = TrainLog(folder, config.trackers, self.processes.accelerator, start=self.start)
 
     def _apply(self, state: State, model: CompactModel) -> int:
         """Take what a checkpoint holds, as far as it can be taken before the processes are joined."""
@@ -207,9 +205,12 @@ class _Training:
     def _prepare(self, model: CompactModel) -> None:
         if self.processes.count > 1:
             with_global_norms(model)
+        if self.processes.sharding:  # which cuts weights into flat pieces
+            model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in its stubs
         step = StudentStep(model, self.processes)
         module, optimiser = self.processes.prepare(step, self._optimiser(step), clip_norm=self._config.clip_norm)
-        self._module, self._model, self._steps = module.train(), model, optimiser
+        self._module, self._model, self._steps = module, model, optimiser
+        self._module.train()  # DeepSpeed's returns nothing
         self._average = None if self._config.ema is None else WeightAverage(model, self._config.ema)
         if self._saved:
             self.processes.load_state(module, optimiser, self._saved, self._folder)
@@ -217,7 +218,7 @@ class _Training:
                 self._average.load(self._saved["average"])
         self._saved = {}
 
-    def step(self, step: int, batch: Batch, batches: Batches) -> None:
+    def step(self, step: int, batch: Batch, batches: Batches, log: TrainLog) -> None:
         """Do step ``step``, and write what is due after it."""
         config = self._config
         rate = config.learning_rate * rate_at((step + 0.5) / config.steps, config.warm_up)
@@ -231,20 +232,19 @@ class _Training:
         if not math.isfinite(loss.value):
             _stop("loss", loss.value, step, batches)
         self._steps.zero_grad(set_to_none=True)
-        length = self.processes.backward(loss.total, list(self._module.parameters()), config.clip_norm)
+        length = self.processes.backward(loss.total, self._module, config.clip_norm)
         if length is not None and not math.isfinite(length):
             _stop("gradient's length", length, step, batches)
         self._steps.step()
         if self._average is not None:
             self._average.update(self._model, step + 1)
-        self._report(step + 1, loss, rate, length)
+        if (step + 1) % config.log_steps == 0 or step + 1 == config.steps:
+            log.write(step + 1, loss, rate, length)
+        self._report(step + 1, loss)
 
-    def _report(self, done: int, loss: StepLoss, rate: float, length: float | None) -> None:
+    def _report(self, done: int, loss: StepLoss) -> None:
         config, terms = self._config, loss.terms
-        last = done == config.steps
-        if done % config.log_steps == 0 or last:
-            self.log.write(done, loss, rate, length)
-        if done % config.checkpoint_steps == 0 or last:
+        if done % config.checkpoint_steps == 0 or done == config.steps:
             self._save(done)
         text = (
             f"loss {loss.value:.3f} = labels {terms.label:.3f}, confidence {terms.confidence:.3f}"

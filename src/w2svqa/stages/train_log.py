@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from w2svqa.core.errors import ConfigError, UnwritableError
 from w2svqa.core.extras import require
@@ -34,7 +34,7 @@ def log_records(folder: Path) -> Iterator[Record]:
 
 
 class TrainLog:
-    """The log and the trackers of a training; in the main process alone they write.
+    """The log and the trackers of a training, open while entered; in the main process alone they write.
 
     Args:
         folder: of the training.
@@ -50,7 +50,7 @@ class TrainLog:
         self._path = folder / LOG
         self._accelerator = accelerator
         records = [record for record in log_records(folder) if record["step"] <= start]
-        if accelerator.is_main_process and self._path.exists():
+        if accelerator.is_main_process and self._path.exists():  # a torn last line goes as well
             with atomic_write(self._path) as file:
                 file.writelines(_line(record).encode() for record in records)
         accelerator.log_with = filter_trackers(make_trackers(trackers, folder, start=start), folder)
@@ -75,6 +75,7 @@ class TrainLog:
 
     def _append(self, record: Record) -> None:
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as log:
                 log.write(_line(record))
         except OSError as error:
@@ -82,8 +83,11 @@ class TrainLog:
                 f"cannot be written: {error.strerror}", path=self._path, remedy="free some space and start again"
             ) from None
 
-    def close(self) -> None:
-        """Close the trackers; the processes stay joined."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        # the trackers alone: the processes stay joined
         for tracker in self._accelerator.trackers:
             tracker.finish()
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor, nn
-from torch.distributed.nn import functional as distributed
+from torch import Tensor, distributed, nn
 
 _Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -41,25 +40,47 @@ class GlobalBatchNorm(nn.Module):
         return found.to(features.dtype)
 
     def _statistics(self, rows: Tensor, axes: list[int], shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance of each channel; the mean first, for a difference of squares would lose digits."""
+        """Mean and biased variance of each channel, by two sums: a difference of squares would lose digits."""
         if not self.training:
             return self.get_buffer("running_mean"), self.get_buffer("running_var")
-        number = rows.new_tensor([rows.numel() / rows.shape[1]])
-        sums = _sum(torch.cat([rows.sum(dim=axes), number]))
+        number = rows.new_tensor([rows.numel() / rows.shape[1]], dtype=torch.float64)
+        sums = _sum(torch.cat([rows.sum(dim=axes, dtype=torch.float64), number]))
         number = sums[-1:].detach()
-        mean = sums[:-1] / number.clamp(min=1)
-        variance = _sum(((rows - mean.reshape(shape)) ** 2).sum(dim=axes)) / number.clamp(min=1)
+        mean = (sums[:-1] / number.clamp(min=1)).float()
+        squares = ((rows - mean.reshape(shape)) ** 2).sum(dim=axes, dtype=torch.float64)
+        variance = (_sum(squares) / number.clamp(min=1)).float()
         if float(number) > 1:
             with torch.no_grad():
                 self.get_buffer("running_mean").lerp_(mean, self.momentum)
-                self.get_buffer("running_var").lerp_(variance * number / (number - 1), self.momentum)
+                self.get_buffer("running_var").lerp_((variance * number / (number - 1)).float(), self.momentum)
                 self.get_buffer("num_batches_tracked").add_(1)
         return mean, variance
 
 
-def _sum(values: Tensor) -> Tensor:
+class _Sum(torch.autograd.Function):
     """The sum over all processes; its gradient is the sum of theirs."""
-    found: Tensor = distributed.all_reduce(values)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def forward(ctx: object, values: Tensor) -> Tensor:
+        """Return the sum."""
+        del ctx
+        return _reduced(values)
+
+    @staticmethod
+    def backward(ctx: object, *gradients: Tensor) -> Tensor:
+        """Return the gradient."""
+        del ctx
+        return _reduced(gradients[0])
+
+
+def _reduced(values: Tensor) -> Tensor:
+    summed = values.clone()
+    distributed.all_reduce(summed)
+    return summed
+
+
+def _sum(values: Tensor) -> Tensor:
+    found: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]  # missing in its stubs
     return found
 
 

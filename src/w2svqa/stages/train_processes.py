@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -48,21 +48,17 @@ class Processes:
 
     def __init__(self, precision: Precision) -> None:
         require("accelerate", extra="train")
-        from accelerate import Accelerator, DistributedDataParallelKwargs
+        from accelerate import Accelerator
         from accelerate.state import AcceleratorState
 
-        on_cpu = not (torch.cuda.is_available() or torch.xpu.is_available())
+        has_gpu = torch.cuda.is_available() or torch.xpu.is_available()
+        on_cpu = not has_gpu or os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
         self.sharding = next((name for key, name in _SHARDING.items() if os.environ.get(key) == "true"), "")
         _check(precision, self.sharding, on_cpu=on_cpu)
         self._precision: Precision = precision
         # the state is the process's, and the last training in it may have had another precision
         AcceleratorState._reset_state()
-        self.accelerator = Accelerator(
-            cpu=on_cpu,
-            mixed_precision="fp16" if precision == "fp16" else "no",
-            # normalisation is over all processes, so that their statistics are the same anyway
-            kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False)],
-        )
+        self.accelerator = Accelerator(cpu=on_cpu, mixed_precision="fp16" if precision == "fp16" else "no")
         if self.accelerator.gradient_accumulation_steps != 1:
             raise ConfigError(
                 "gradients are not accumulated: a step is one batch",
@@ -87,6 +83,10 @@ class Processes:
         found: Tensor = self.accelerator.reduce(values.detach(), reduction="sum")
         return found
 
+    def largest(self, number: int) -> int:
+        """Return the largest ``number`` of all processes."""
+        return int(self.gather(torch.tensor([number], device=self.device)).max())
+
     def gather(self, rows: Tensor) -> Tensor:
         """Return the rows ``(n, ...)`` of all processes, which may have different numbers of them."""
         if self.count == 1:
@@ -105,14 +105,15 @@ class Processes:
         prepared: tuple[nn.Module, torch.optim.Optimizer] = self.accelerator.prepare(module, optimiser)
         return prepared
 
-    def backward(self, loss: Tensor, parameters: Sequence[nn.Parameter], clip_norm: float) -> float | None:
+    def backward(self, loss: Tensor, module: nn.Module, clip_norm: float) -> float | None:
         """Compute the gradients of the sum of all processes' losses, clip them and return their length before.
 
         ``None`` where DeepSpeed does not tell, and where float16 gradients overflowed, which skips the step.
         """
         # gradients are averaged over processes, while the loss is a sum over them
         self.accelerator.backward(loss * self.count)
-        length = self.accelerator.clip_grad_norm_(parameters, clip_norm)
+        # listed only now: between the passes FSDP has whole weights in the place of its shares
+        length = self.accelerator.clip_grad_norm_(list(module.parameters()), clip_norm)
         if length is None or (self._precision == "fp16" and not bool(torch.isfinite(torch.as_tensor(length)))):
             return None
         return float(length)

@@ -103,6 +103,7 @@ def step_loss(
             batch.weights,
         )
     )
+    motion = functional.pad(motion, (0, 0, 0, 0, 0, processes.largest(motion.shape[1]) - motion.shape[1]))
     logits, kinds, severities = module(views, motion, counts, first, second)
     terms = confidence_loss(logits, levels, progress, confidence, weights=weights, across=processes)
     known = torch.from_numpy(batch.kinds).to(device), torch.from_numpy(batch.severities).to(device)

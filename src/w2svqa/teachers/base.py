@@ -6,8 +6,11 @@ import math
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
-from w2svqa.core.errors import InputError
+from w2svqa.core.errors import ConfigError, InputError
 from w2svqa.core.protocols import Video
+
+SPEED_OPTIONS = frozenset({"batch"})
+"""Options of this name change speed and memory, and scores by no more than rounding: no part of a score's key."""
 
 
 class BaseTeacher(ABC):
@@ -15,6 +18,10 @@ class BaseTeacher(ABC):
 
     The facts of a class are all that listing it, choosing its parameter files and planning work need: nothing has to
     be loaded for them, and no code asks for a name.
+
+    A class whose parameters take long to load has a class method ``identify`` too, with the arguments of ``load``: it
+    returns the version that ``load`` would give, from the files alone, and raises what ``load`` would raise as far as
+    that can be told without their values. Without it a teacher is loaded once more before the work begins.
 
     Attributes:
         name: its name in the registry.
@@ -27,8 +34,10 @@ class BaseTeacher(ABC):
         needs_all_files: it needs each of them; else they are names for one.
         modules: what it imports beyond the package itself, as (module, extra that brings it).
         uses_device: its ``load`` takes ``device``, such as ``"cpu"`` or ``"cuda:0"``.
+        batch: how many pictures, or clips, of a video go through its network together, unless the option ``batch`` says
+            otherwise: more are quicker and need more memory. 1 for those without that option: one after the other.
         options: the keywords that its ``load`` takes besides, each with its default. Options that are not at their
-            default are a part of a score's key.
+            default are a part of a score's key, unless they are :data:`SPEED_OPTIONS`.
     """
 
     name: ClassVar[str]
@@ -41,6 +50,7 @@ class BaseTeacher(ABC):
     needs_all_files: ClassVar[bool] = False
     modules: ClassVar[tuple[tuple[str, str], ...]] = ()
     uses_device: ClassVar[bool] = False
+    batch: ClassVar[int] = 1
     options: ClassVar[dict[str, int | float | str | bool]] = {}
 
     def __init__(self, version: str) -> None:
@@ -54,6 +64,17 @@ class BaseTeacher(ABC):
     @abstractmethod
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video on the teacher's own scale; see :class:`w2svqa.core.protocols.Teacher`."""
+
+
+def at_least_one(value: int, option: str, teacher: str) -> int:
+    """Return the value of an option that counts something.
+
+    Raises:
+        ConfigError: it is less than 1.
+    """
+    if value < 1:
+        raise ConfigError(f"the teacher {teacher!r} has {option}={value}", remedy="it must be at least 1")
+    return value
 
 
 def required(reference: Video | None, teacher: str) -> Video:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,11 +79,15 @@ def find_checkpoint(parameters: StrPath | None, names: Sequence[str], teacher: s
     raise MissingInputError(f"the folder holds none of {listed}", path=place, remedy="name the file itself")
 
 
-def read_checkpoint(path: StrPath) -> Checkpoint:
+def read_checkpoint(path: StrPath, *, mapped: bool = False) -> Checkpoint:
     """Read a ``.safetensors`` file, or a PyTorch file of tensors alone; a pickle that would run code is refused.
 
     A dictionary inside a dictionary (``state_dict``, ...) is unwrapped, and the prefix of data-parallel training taken
     away where every key has it.
+
+    Args:
+        path: the file.
+        mapped: leave the values on disk until they are needed, where the file's kind allows it.
 
     Raises:
         MissingInputError: the file cannot be read.
@@ -94,7 +99,7 @@ def read_checkpoint(path: StrPath) -> Checkpoint:
         digest = sha256_file(place)
     except OSError as error:
         raise MissingInputError(f"cannot be read: {error.strerror}", path=place, remedy="check the path") from None
-    state = read_tensors(place)
+    state = read_tensors(place, mapped=mapped and zipfile.is_zipfile(place))
     if state and all(key.startswith(_DATA_PARALLEL) for key in state):
         state = {key.removeprefix(_DATA_PARALLEL): value for key, value in state.items()}
     return Checkpoint(path=place, sha256=digest, state=state)
@@ -112,6 +117,43 @@ def read_tensors(path: Path, *, mapped: bool = False) -> dict[str, Tensor]:
         MissingExtraError: PyTorch or safetensors is not installed.
     """
     return _tensors(_content(path, mapped), path)
+
+
+def fitting_checkpoint(path: StrPath, build: Callable[[], nn.Module], *, ignored: str | None = None) -> Checkpoint:
+    """Return a checkpoint, mapped, after finding out that it fits a network, which is not made: see ``identify``.
+
+    Args:
+        path: the file.
+        build: makes the network, on the meta device.
+        ignored: as in :func:`fill`.
+
+    Raises:
+        MissingInputError: the file cannot be read.
+        InputError: it is damaged, holds code, or belongs to another network; values are not looked at.
+        MissingExtraError: PyTorch or safetensors is not installed.
+    """
+    checkpoint = read_checkpoint(path, mapped=True)
+    with require("torch", extra="train").device("meta"):
+        network = build()
+    matched(network, checkpoint.state, checkpoint.path, ignored=ignored)
+    return checkpoint
+
+
+def check_device(device: str) -> None:
+    """Find out that PyTorch can compute on a device.
+
+    Raises:
+        ConfigError: it cannot.
+        MissingExtraError: PyTorch is not installed.
+    """
+    torch = require("torch", extra="train")
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"the device {device!r} cannot be used: {str(error).partition(chr(10))[0]}",
+            remedy="name one that this machine and this PyTorch have, such as cpu or cuda:0",
+        ) from None
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], path: StrPath, *, ignored: str | None = None) -> None:

@@ -169,8 +169,13 @@ def _read_network(content: bytes, path: StrPath) -> Network:
         state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except _UNREADABLE as error:
         raise damaged(path, f"is no state dict that can be loaded safely: {type(error).__name__}") from None
-    if not isinstance(state, Mapping) or set(state) != set(_SHAPES):
-        raise damaged(path, f"does not hold the parameters {', '.join(_SHAPES)}")
+    if not isinstance(state, Mapping):
+        raise damaged(path, "holds no state dict")
+    if set(state) != set(_SHAPES):
+        others = sorted(set(state) - set(_SHAPES), key=str)
+        wrong = {"missing": [key for key in _SHAPES if key not in state], "not known": others}
+        listed = (f"{len(keys)} keys {what}: {', '.join(map(str, keys))}" for what, keys in wrong.items() if keys)
+        raise damaged(path, f"is no checkpoint of this network: {'; '.join(listed)}")
     arrays = {}
     for name, shape in _SHAPES.items():
         if not isinstance(state[name], torch.Tensor):

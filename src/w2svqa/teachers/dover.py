@@ -17,7 +17,7 @@ Departures:
 - Pictures are made small as by torchvision 0.14, which the reference names: bilinear without a low-pass. Since 0.17
   torchvision puts a low-pass before it unless told otherwise, so that the same checkpoint sees smoother pictures.
 - Frames smaller than the grid of fragments are cut all over, see :func:`w2svqa.teachers.fragments.enlarged`.
-- Each frame is decoded, cut and made small once, then dropped; clips go through the networks one by one.
+- Each frame is decoded, cut and made small once, then dropped; clips go through the networks ``batch`` at a time.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
 from w2svqa.core.random import generator
-from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.checkpoints import fill, find_checkpoint, read_checkpoint
+from w2svqa.teachers.base import BaseTeacher, at_least_one
+from w2svqa.teachers.checkpoints import fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.fragments import (
     FragmentGrid,
     Frame,
@@ -46,6 +46,7 @@ from w2svqa.teachers.fragments import (
     normalised,
     temporal_fragments,
 )
+from w2svqa.teachers.frames import in_batches
 
 if TYPE_CHECKING:
     from torch import nn
@@ -105,10 +106,11 @@ class Dover(BaseTeacher):
         version: changes with the parameters and the arithmetic.
         view: ``"fused"``, ``"technical"`` or ``"aesthetic"``; only what it needs is computed.
         seed: what frames and fragments are drawn with.
+        batch: clips of a view that go through its network together; rounding alone depends on it.
         device: where the network is, such as ``"cpu"``.
 
     Raises:
-        ConfigError: there is no such view.
+        ConfigError: there is no such view, or ``batch`` is less than 1.
     """
 
     name = "dover"
@@ -118,17 +120,26 @@ class Dover(BaseTeacher):
     files = ("DOVER.pth",)
     modules = (("torch", "train"),)
     uses_device = True
-    options: ClassVar[dict[str, int | float | str | bool]] = {"view": FUSED, "seed": 0}
+    batch = 3
+    options: ClassVar[dict[str, int | float | str | bool]] = {"view": FUSED, "seed": 0, "batch": batch}
     ignored: ClassVar[str] = _IGNORED
     """Regular expression of the keys of the official checkpoint that are not needed."""
 
     def __init__(
-        self, network: nn.ModuleDict, version: str, *, view: str = FUSED, seed: int = 0, device: str = "cpu"
+        self,
+        network: nn.ModuleDict,
+        version: str,
+        *,
+        view: str = FUSED,
+        seed: int = 0,
+        batch: int = batch,
+        device: str = "cpu",
     ) -> None:
         super().__init__(version)
         self._network = network
         self._views = _needed(view, self.name)
         self._seed = seed
+        self._batch = at_least_one(batch, "batch", self.name)
         self._device = device
 
     @staticmethod
@@ -143,17 +154,26 @@ class Dover(BaseTeacher):
         )
 
     @classmethod
-    def load(cls, parameters: StrPath | None, *, view: str = FUSED, seed: int = 0, device: str = "cpu") -> Self:
+    def load(
+        cls,
+        parameters: StrPath | None,
+        *,
+        view: str = FUSED,
+        seed: int = 0,
+        batch: int = batch,
+        device: str = "cpu",
+    ) -> Self:
         """Return the teacher with the official checkpoint.
 
         Args:
             parameters: the checkpoint, or the folder with it.
             view: see the class.
             seed: see the class.
+            batch: see the class.
             device: see the class.
 
         Raises:
-            ConfigError: there is no such view, or nothing is named.
+            ConfigError: an option has no such value, or nothing is named.
             MissingInputError: the checkpoint is not there.
             InputError: it is damaged, or belongs to another network; what is missing and what is too much is listed.
             MissingExtraError: PyTorch is not installed.
@@ -163,7 +183,25 @@ class Dover(BaseTeacher):
         checkpoint = read_checkpoint(find_checkpoint(parameters, cls.files, cls.name))
         network = cls.build()
         fill(network, checkpoint.state, checkpoint.path, ignored=cls.ignored)
-        return cls(network.to(device), checkpoint.version(ARITHMETIC), view=view, seed=seed, device=device)
+        version = checkpoint.version(ARITHMETIC)
+        return cls(network.to(device), version, view=view, seed=seed, batch=batch, device=device)
+
+    @classmethod
+    def identify(
+        cls,
+        parameters: StrPath | None,
+        *,
+        view: str = FUSED,
+        seed: int = 0,
+        batch: int = batch,
+        device: str = "cpu",
+    ) -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del seed, device  # as good as any
+        _needed(view, cls.name)
+        at_least_one(batch, "batch", cls.name)
+        path = find_checkpoint(parameters, cls.files, cls.name)
+        return fitting_checkpoint(path, cls.build, ignored=cls.ignored).version(ARITHMETIC)
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, 0 to 1; see the class.
@@ -186,11 +224,11 @@ class Dover(BaseTeacher):
     def _judged(self, view: str, clips: Frame) -> float:
         torch = require("torch", extra="train")
         backbone, head = self._network[f"{view}_backbone"], self._network[f"{view}_head"]
-        values = []
+        values: list[float] = []
         with torch.inference_mode():
-            for clip in clips:
-                batch = torch.from_numpy(normalised(clip))[None].to(self._device)
-                values.append(float(head(backbone(batch)).mean()))
+            for together in in_batches(clips, self._batch):
+                batch = torch.from_numpy(np.stack([normalised(clip) for clip in together])).to(self._device)
+                values += [float(head(maps[None]).mean()) for maps in backbone(batch)]
         return math.fsum(values) / len(values)
 
 

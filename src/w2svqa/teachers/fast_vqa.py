@@ -17,24 +17,27 @@ Departures:
 - The clips of FAST-VQA start in the middle of their part of the video (``SampleFrames`` in its test phase, as in the
   first release and in ``vqa.py``); the latest evaluation code draws their starts.
 - Frames smaller than the grid are cut all over, see :func:`w2svqa.teachers.fragments.enlarged`.
-- Each frame is decoded and cut once, then dropped; clips go through the network one by one.
+- Each frame is decoded and cut once, then dropped; clips go through the network ``batch`` at a time.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from w2svqa.core.errors import ConfigError, StrPath
+from w2svqa.core.errors import StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
 from w2svqa.core.random import generator
-from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.checkpoints import fill, find_checkpoint, read_checkpoint
+from w2svqa.teachers.base import BaseTeacher, at_least_one
+from w2svqa.teachers.checkpoints import fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.fragments import FragmentGrid, Indices, collect, normalised, spread_clips, temporal_fragments
+from w2svqa.teachers.frames import in_batches
 
 if TYPE_CHECKING:
     from w2svqa.teachers.networks.video_swin import FastVqaNetwork
@@ -56,6 +59,7 @@ class FastVqa(BaseTeacher):
         version: changes with the parameters and the arithmetic.
         seed: what the places of fragments (and starts, for FasterVQA) are drawn with.
         clips: the output is the mean over so many.
+        batch: clips that go through the network together; rounding alone depends on it.
         device: where the network is, such as ``"cpu"``.
 
     Attributes:
@@ -65,7 +69,7 @@ class FastVqa(BaseTeacher):
         deviation: of outputs, as released.
 
     Raises:
-        ConfigError: there are no clips.
+        ConfigError: there are no clips, or ``batch`` is less than 1.
     """
 
     name = "fast-vqa"
@@ -75,7 +79,8 @@ class FastVqa(BaseTeacher):
     files = ("FAST_VQA_B_1_4.pth", "FAST_VQA_B_1*4.pth")
     modules = (("torch", "train"),)
     uses_device = True
-    options: ClassVar[dict[str, int | float | str | bool]] = {"seed": 0, "clips": 4}
+    batch = 4
+    options: ClassVar[dict[str, int | float | str | bool]] = {"seed": 0, "clips": 4, "batch": batch}
 
     grid: ClassVar[FragmentGrid] = FragmentGrid(rows=7, columns=7, size=32, aligned=32)
     length: ClassVar[int] = 32
@@ -83,22 +88,38 @@ class FastVqa(BaseTeacher):
     deviation: ClassVar[float] = 0.04178565
 
     def __init__(
-        self, network: FastVqaNetwork, version: str, *, seed: int = 0, clips: int | None = None, device: str = "cpu"
+        self,
+        network: FastVqaNetwork,
+        version: str,
+        *,
+        seed: int = 0,
+        clips: int | None = None,
+        batch: int | None = None,
+        device: str = "cpu",
     ) -> None:
         super().__init__(version)
         self._network = network
         self._seed = seed
-        self._clips = _checked(int(self.options["clips"]) if clips is None else clips, self.name)
+        self._clips, self._batch = self._counted("clips", clips), self._counted("batch", batch)
         self._device = device
 
     @classmethod
-    def load(cls, parameters: StrPath | None, *, seed: int = 0, clips: int | None = None, device: str = "cpu") -> Self:
+    def load(
+        cls,
+        parameters: StrPath | None,
+        *,
+        seed: int = 0,
+        clips: int | None = None,
+        batch: int | None = None,
+        device: str = "cpu",
+    ) -> Self:
         """Return the teacher with the official checkpoint.
 
         Args:
             parameters: the checkpoint, or the folder with it.
             seed: see the class.
             clips: see the class; ``None`` for the number of the release.
+            batch: see the class; ``None`` for as many as the release has clips.
             device: see the class.
 
         Raises:
@@ -108,7 +129,21 @@ class FastVqa(BaseTeacher):
             MissingExtraError: PyTorch is not installed.
         """
         network, version = cls._ready(parameters, cls.build(), device)
-        return cls(network, version, seed=seed, clips=clips, device=device)
+        return cls(network, version, seed=seed, clips=clips, batch=batch, device=device)
+
+    @classmethod
+    def identify(
+        cls,
+        parameters: StrPath | None,
+        *,
+        seed: int = 0,
+        clips: int | None = None,
+        batch: int | None = None,
+        device: str = "cpu",
+    ) -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del seed, device  # as good as any
+        return cls._identified(parameters, cls.build, clips=clips, batch=batch)
 
     @staticmethod
     def build() -> FastVqaNetwork:
@@ -140,11 +175,11 @@ class FastVqa(BaseTeacher):
         torch = require("torch", extra="train")
         numbers = self.frames_of(video.count())
         fragments = collect(video, numbers.ravel().tolist(), self.grid, generator(self._seed, "fragments"))
-        values = []
+        values: list[float] = []
         with torch.inference_mode():
-            for clip in fragments.reshape(*numbers.shape, *fragments.shape[1:]):
-                batch = torch.from_numpy(normalised(clip))[None].to(self._device)
-                values.append(float(self._network(batch)[0]))
+            for together in in_batches(fragments.reshape(*numbers.shape, *fragments.shape[1:]), self._batch):
+                batch = torch.from_numpy(np.stack([normalised(clip) for clip in together])).to(self._device)
+                values += self._network(batch).tolist()
         return math.fsum(values) / len(values)
 
     def frames_of(self, count: int) -> Indices:
@@ -160,6 +195,19 @@ class FastVqa(BaseTeacher):
             0.5
         """
         return 0.5 * (1 + math.tanh((raw - cls.mean) / cls.deviation / 2))  # the logistic function, cannot overflow
+
+    @classmethod
+    def _identified(cls, parameters: StrPath | None, build: Callable[[], FastVqaNetwork], **counts: int | None) -> str:
+        from w2svqa.teachers.networks.video_swin import IGNORED
+
+        for option, value in counts.items():
+            cls._counted(option, value)
+        path = find_checkpoint(parameters, cls.files, cls.name)
+        return fitting_checkpoint(path, build, ignored=IGNORED).version(ARITHMETIC)
+
+    @classmethod
+    def _counted(cls, option: str, value: int | None) -> int:
+        return at_least_one(int(cls.options[option]) if value is None else value, option, cls.name)
 
     @classmethod
     def _ready(cls, parameters: StrPath | None, network: FastVqaNetwork, device: str) -> tuple[FastVqaNetwork, str]:
@@ -180,7 +228,12 @@ class FastVqaM(FastVqa):
 
     name = "fast-vqa-m"
     files = ("FAST_VQA_M_1_4.pth", "FAST_VQA_M_1*4.pth")
-    options: ClassVar[dict[str, int | float | str | bool]] = {"seed": 0, "clips": 4, "adaptive": True}
+    options: ClassVar[dict[str, int | float | str | bool]] = {
+        "seed": 0,
+        "clips": 4,
+        "batch": 4,
+        "adaptive": True,
+    }
 
     grid = FragmentGrid(rows=4, columns=4, size=32, aligned=8)
     length = 16
@@ -194,12 +247,28 @@ class FastVqaM(FastVqa):
         *,
         seed: int = 0,
         clips: int | None = None,
+        batch: int | None = None,
         adaptive: bool = True,
         device: str = "cpu",
     ) -> Self:
         """Return the teacher with the official checkpoint; see :meth:`FastVqa.load`, and the class for ``adaptive``."""
         network, version = cls._ready(parameters, cls.build(adaptive=adaptive), device)
-        return cls(network, version, seed=seed, clips=clips, device=device)
+        return cls(network, version, seed=seed, clips=clips, batch=batch, device=device)
+
+    @classmethod
+    def identify(
+        cls,
+        parameters: StrPath | None,
+        *,
+        seed: int = 0,
+        clips: int | None = None,
+        batch: int | None = None,
+        adaptive: bool = True,
+        device: str = "cpu",
+    ) -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del seed, device  # as good as any
+        return cls._identified(parameters, partial(cls.build, adaptive=adaptive), clips=clips, batch=batch)
 
     @staticmethod
     def build(*, adaptive: bool = True) -> FastVqaNetwork:
@@ -218,7 +287,8 @@ class FasterVqa(FastVqa):
 
     name = "faster-vqa"
     files = ("FAST_VQA_3D_1_1.pth", "FAST_VQA_3D_1*1.pth")
-    options: ClassVar[dict[str, int | float | str | bool]] = {"seed": 0, "clips": 1}
+    batch = 1
+    options: ClassVar[dict[str, int | float | str | bool]] = {"seed": 0, "clips": 1, "batch": batch}
 
     grid = FragmentGrid(rows=7, columns=7, size=32, aligned=8)
     runs: ClassVar[int] = 8
@@ -234,9 +304,3 @@ class FasterVqa(FastVqa):
         ]
         indices: Indices = np.stack(numbers).reshape(self._clips, self.length)
         return indices
-
-
-def _checked(clips: int, teacher: str) -> int:
-    if clips < 1:
-        raise ConfigError(f"the teacher {teacher!r} cannot score {clips} clips", remedy="give clips=1 or more")
-    return clips

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +95,21 @@ class FrameTeacher(BaseTeacher):
             f"{self.name} finds no texture to judge in any of {frames} key frame{'s' if frames > 1 else ''}",
             remedy="flat pictures (one colour, say) have no score; leave this video out",
         )
+
+
+_ItemT = TypeVar("_ItemT")
+
+
+def in_batches(items: Iterable[_ItemT], size: int) -> Iterator[list[_ItemT]]:
+    """Yield the items in lists of ``size``, at least 1; the last may be shorter.
+
+    Example:
+        >>> list(in_batches("abcde", 2))
+        [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def luma(frame: Frame) -> Grey:

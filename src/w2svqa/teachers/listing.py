@@ -23,6 +23,8 @@ class TeacherFacts:
         needs_motion: it looks at neighbouring frames.
         needs_parameters: it has to be given trained parameters.
         files: usual names of their files, the one of the official release first.
+        uses_device: it computes on a device, such as ``"cuda:0"``.
+        batch: how many pictures, or clips, go through its network together, unless its option ``batch`` says otherwise.
         options: what it can be told, with the defaults.
         runs: it can run now, given its parameters where they were not looked for.
         problem: why it cannot, or cannot yet; ``None`` if nothing is missing.
@@ -36,6 +38,8 @@ class TeacherFacts:
     needs_motion: bool = False
     needs_parameters: bool = False
     files: tuple[str, ...] = ()
+    uses_device: bool = False
+    batch: int = 1
     options: dict[str, object]
     runs: bool
     problem: str | None = None
@@ -79,6 +83,8 @@ def facts_of(name: str, kind: object, parameters: Path | None = None) -> Teacher
         needs_motion=getattr(kind, "needs_motion", False) is True,
         needs_parameters=getattr(kind, "needs_parameters", False) is True,
         files=tuple(getattr(kind, "files", ())),
+        uses_device=getattr(kind, "uses_device", False) is True,
+        batch=int(getattr(kind, "batch", 1)),
         options=dict(getattr(kind, "options", {})),
         runs=problem in (None, _UNNAMED),
         problem=problem,

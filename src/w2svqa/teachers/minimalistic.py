@@ -16,8 +16,8 @@ Departures:
 - A square picture whose width the reference's arithmetic puts at 383 (11 in 47 pixels and others) is 384 wide.
 - Frames come from this package's decoder (upright, square pixels, colours converted by the file's own tags).
 - The filter to 224 by 224 is PyTorch's for 8-bit pictures: within 1 of 255 of Pillow's.
-- Each frame is made small as it is decoded, and seconds go through the networks one by one; a second that is only
-  repeated is computed once.
+- Each frame is made small as it is decoded, and key frames go through the network ``batch`` at a time, clips one by
+  one; a second that is only repeated is computed once.
 - The score is what the network says. The reference puts it through a logistic function that was fitted to LSVQ, whose
   four numbers are a file of their own; that changes no order, and calibration does the like for all teachers.
 """
@@ -28,7 +28,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +36,9 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
-from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, read_checkpoint
+from w2svqa.teachers.base import BaseTeacher, at_least_one
+from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, fitting_checkpoint, read_checkpoint
+from w2svqa.teachers.frames import in_batches
 from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 if TYPE_CHECKING:
@@ -91,7 +92,11 @@ class MinimalisticVii(BaseTeacher):
     Args:
         network: filled.
         version: changes with the parameters and the arithmetic.
+        batch: key frames that go through the network together; rounding alone depends on it.
         device: where the network is, such as ``"cpu"``.
+
+    Raises:
+        ConfigError: ``batch`` is less than 1.
     """
 
     name = "minimalistic-vii"
@@ -99,18 +104,21 @@ class MinimalisticVii(BaseTeacher):
     files = ("MinimalisticVQA_Model_VII_LSVQ.pth",)
     modules = (("torch", "train"), ("cv2", "train"))
     uses_device = True
+    options: ClassVar[dict[str, int | float | str | bool]] = {"batch": 1}
 
-    def __init__(self, network: MinimalisticNetwork, version: str, *, device: str = "cpu") -> None:
+    def __init__(self, network: MinimalisticNetwork, version: str, *, batch: int = 1, device: str = "cpu") -> None:
         super().__init__(version)
         self._network = network
+        self._batch = at_least_one(batch, "batch", self.name)
         self._device = device
 
     @classmethod
-    def load(cls, parameters: StrPath | None, *, device: str = "cpu") -> Self:
+    def load(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> Self:
         """Return the teacher with the official checkpoint.
 
         Args:
             parameters: the checkpoint, or the folder with it.
+            batch: see the class.
             device: see the class.
 
         Raises:
@@ -121,7 +129,16 @@ class MinimalisticVii(BaseTeacher):
         """
         _require_modules(cls.modules)
         checkpoint = read_checkpoint(find_checkpoint(parameters, cls.files, cls.name))
-        return cls(_filled(checkpoint, motion=0).to(device), checkpoint.version(ARITHMETIC), device=device)
+        network = _filled(checkpoint, motion=0).to(device)
+        return cls(network, checkpoint.version(ARITHMETIC), batch=batch, device=device)
+
+    @classmethod
+    def identify(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> str:
+        """Return the version that :meth:`load` would give, from the file alone; arguments and errors are the same."""
+        del device  # as good as any
+        at_least_one(batch, "batch", cls.name)
+        _require_modules(cls.modules)
+        return _fitting(find_checkpoint(parameters, cls.files, cls.name), motion=0).version(ARITHMETIC)
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, on an open scale; see the class.
@@ -132,11 +149,12 @@ class MinimalisticVii(BaseTeacher):
         del reference  # not needed
         torch = require("torch", extra="train")
         seconds = seconds_of(video.count(), video.info.fps)
-        values = {}
+        values: dict[int, float] = {}
         with torch.inference_mode():
-            for number, frame in _each_once(video, [second.key for second in seconds]):
-                picture = key_picture(frame)[None].to(self._device)
-                values[number] = float(self._network(picture))
+            for batch in in_batches(_each_once(video, [second.key for second in seconds]), self._batch):
+                pictures = torch.stack([key_picture(frame) for _, frame in batch]).to(self._device)
+                rated = self._network(pictures).reshape(-1).tolist()
+                values |= zip((number for number, _ in batch), rated, strict=True)
         return math.fsum(values[second.key] for second in seconds) / len(seconds)
 
 
@@ -149,7 +167,11 @@ class MinimalisticIx(BaseTeacher):
         network: filled.
         motion: SlowFast, filled; its fast pathway is enough.
         version: changes with the parameters of both and the arithmetic.
+        batch: key frames that go through the network together; rounding alone depends on it.
         device: where the networks are, such as ``"cpu"``.
+
+    Raises:
+        ConfigError: ``batch`` is less than 1.
     """
 
     name = "minimalistic-ix"
@@ -159,19 +181,24 @@ class MinimalisticIx(BaseTeacher):
     needs_all_files = True
     modules = (("torch", "train"), ("cv2", "train"))
     uses_device = True
+    options: ClassVar[dict[str, int | float | str | bool]] = {"batch": 1}
 
-    def __init__(self, network: MinimalisticNetwork, motion: SlowFast, version: str, *, device: str = "cpu") -> None:
+    def __init__(
+        self, network: MinimalisticNetwork, motion: SlowFast, version: str, *, batch: int = 1, device: str = "cpu"
+    ) -> None:
         super().__init__(version)
         self._network = network
         self._motion = motion
+        self._batch = at_least_one(batch, "batch", self.name)
         self._device = device
 
     @classmethod
-    def load(cls, parameters: StrPath | None, *, device: str = "cpu") -> Self:
+    def load(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> Self:
         """Return the teacher with both official checkpoints: its own, and PyTorchVideo's of SlowFast on Kinetics.
 
         Args:
             parameters: the folder that holds both, or its own checkpoint with that of SlowFast in the same folder.
+            batch: see the class.
             device: see the class.
 
         Raises:
@@ -187,7 +214,19 @@ class MinimalisticIx(BaseTeacher):
         checkpoint = read_checkpoint(own)
         network = _filled(checkpoint, motion=MOTION_FEATURES).to(device)
         version = f"{checkpoint.version(ARITHMETIC)}+{motion_digest}"
-        return cls(network, motion.to(device), version, device=device)
+        return cls(network, motion.to(device), version, batch=batch, device=device)
+
+    @classmethod
+    def identify(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> str:
+        """Return the version that :meth:`load` would give, from the files alone; arguments and errors are the same."""
+        from w2svqa.teachers.networks.slowfast import CLASSIFIER, SlowFast
+
+        del device  # as good as any
+        at_least_one(batch, "batch", cls.name)
+        _require_modules(cls.modules)
+        own, motion_path = _both_files(parameters, cls.files, cls.name)
+        motion = fitting_checkpoint(motion_path, SlowFast, ignored=CLASSIFIER)
+        return f"{_fitting(own, motion=MOTION_FEATURES).version(ARITHMETIC)}+{motion.sha256[:DIGEST_DIGITS]}"
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, on an open scale; see the class.
@@ -209,14 +248,21 @@ class MinimalisticIx(BaseTeacher):
         self, video: Video, seconds: Sequence[Second]
     ) -> tuple[dict[int, Tensor], dict[tuple[int, ...], Tensor]]:
         """Return the features of each key frame ``(1, 1024)`` and each clip ``(1, 256)``; one pass, a clip held."""
+        torch = require("torch", extra="train")
         keys, clips = {second.key for second in seconds}, {second.clip[-1]: second.clip for second in seconds}
         moving = {number for clip in clips.values() for number in clip}
         pictures: dict[int, Tensor] = {}
         motions: dict[tuple[int, ...], Tensor] = {}
         held: dict[int, Tensor] = {}
+        waiting: dict[int, Tensor] = {}
+        last = max(keys | moving)
         for number, frame in _each_once(video, sorted(keys | moving)):
             if number in keys:
-                pictures[number] = self._network.feature_extraction(key_picture(frame)[None].to(self._device))
+                waiting[number] = key_picture(frame)
+            if len(waiting) == self._batch or (waiting and number == last):
+                features = self._network.feature_extraction(torch.stack([*waiting.values()]).to(self._device))
+                pictures |= zip(waiting, features.split(1), strict=True)
+                waiting.clear()
             if number in moving:
                 held[number] = motion_picture(frame)
             if number in clips:
@@ -342,6 +388,12 @@ def _filled(checkpoint: Checkpoint, motion: int) -> MinimalisticNetwork:
     network.to_empty(device="cpu")
     fill(network, checkpoint.state, checkpoint.path, ignored=_IGNORED)
     return network
+
+
+def _fitting(path: StrPath, motion: int) -> Checkpoint:
+    from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
+
+    return fitting_checkpoint(path, lambda: MinimalisticNetwork(motion), ignored=_IGNORED)
 
 
 def _filled_motion(checkpoint: Checkpoint) -> tuple[str, SlowFast]:

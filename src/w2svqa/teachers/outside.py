@@ -30,6 +30,7 @@ class OutsideTeacher(ABC):
     files: ClassVar[tuple[str, ...]] = ()
     modules: ClassVar[tuple[tuple[str, str], ...]] = ()
     uses_device: ClassVar[bool] = False
+    batch: ClassVar[int] = 1
     options: ClassVar[dict[str, int | float | str | bool]] = {}
 
     def __init__(

@@ -31,9 +31,11 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import ConfigError, InputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
-from w2svqa.teachers.base import BaseTeacher
+from w2svqa.teachers.base import BaseTeacher, at_least_one
+from w2svqa.teachers.checkpoints import matched
+from w2svqa.teachers.frames import in_batches
 from w2svqa.teachers.parameters import damaged
-from w2svqa.teachers.shards import find_folder, pour, read_json, read_shards
+from w2svqa.teachers.shards import Shards, find_folder, pour, read_json, read_shards
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -131,9 +133,10 @@ class QAlign(BaseTeacher):
         vocabulary: of the same checkpoint.
         version: changes with the parameters and the arithmetic.
         max_frames: most frames of a video, at least 1.
+        batch: frames that go through the visual part together; rounding alone depends on it.
 
     Raises:
-        ConfigError: ``max_frames`` is less than 1.
+        ConfigError: ``max_frames`` or ``batch`` is less than 1.
     """
 
     name = "q-align"
@@ -143,15 +146,26 @@ class QAlign(BaseTeacher):
     needs_all_files: ClassVar[bool] = True
     modules = (("torch", "train"), ("sentencepiece", "llm"))
     uses_device = True
-    options: ClassVar[dict[str, int | float | str | bool]] = {"dtype": KINDS[0], "max_frames": MOST_FRAMES}
+    options: ClassVar[dict[str, int | float | str | bool]] = {
+        "dtype": KINDS[0],
+        "max_frames": MOST_FRAMES,
+        "batch": 1,
+    }
 
     def __init__(
-        self, network: MplugOwl2, vocabulary: Vocabulary, version: str, *, max_frames: int = MOST_FRAMES
+        self,
+        network: MplugOwl2,
+        vocabulary: Vocabulary,
+        version: str,
+        *,
+        max_frames: int = MOST_FRAMES,
+        batch: int = 1,
     ) -> None:
         super().__init__(version)
         self._network = network
         self._vocabulary = vocabulary
-        self._most = _checked_most(max_frames)
+        self._most = at_least_one(max_frames, "max_frames", self.name)
+        self._batch = at_least_one(batch, "batch", self.name)
 
     @classmethod
     def load(
@@ -161,6 +175,7 @@ class QAlign(BaseTeacher):
         device: str = "cpu",
         dtype: str = KINDS[0],
         max_frames: int = MOST_FRAMES,
+        batch: int = 1,
     ) -> Self:
         """Return the teacher with the official checkpoint.
 
@@ -169,6 +184,7 @@ class QAlign(BaseTeacher):
             device: where the network shall be, such as ``"cuda:0"``.
             dtype: what it computes in, of :data:`KINDS`; 16 bits are quick on a GPU and slow on most CPUs.
             max_frames: see the class.
+            batch: see the class.
 
         Raises:
             ConfigError: an option has no such value, or nothing is named.
@@ -176,20 +192,52 @@ class QAlign(BaseTeacher):
             InputError: a file is damaged, or belongs to another network; what is missing and too much is listed.
             MissingExtraError: PyTorch or sentencepiece is not installed.
         """
+        torch = require("torch", extra="train")
+        from w2svqa.teachers.networks.mplug_owl2 import IGNORED
+
+        network, vocabulary, shards = cls._opened(parameters, dtype, max_frames, batch)
+        pour(network, shards, device=device, kind=getattr(torch, dtype), ignored=IGNORED)
+        return cls(network, vocabulary, shards.version(ARITHMETIC), max_frames=max_frames, batch=batch)
+
+    @classmethod
+    def identify(
+        cls,
+        parameters: StrPath | None,
+        *,
+        device: str = "cpu",
+        dtype: str = KINDS[0],
+        max_frames: int = MOST_FRAMES,
+        batch: int = 1,
+    ) -> str:
+        """Return the version that :meth:`load` would give, from the files alone; arguments and errors are the same.
+
+        It reads the folder once, for its checksum; loading reads it again.
+        """
+        del device  # as good as any
+        from w2svqa.teachers.networks.mplug_owl2 import IGNORED
+
+        network, _, shards = cls._opened(parameters, dtype, max_frames, batch)
+        matched(network, shards.state, shards.folder, ignored=IGNORED)
+        return shards.version(ARITHMETIC)
+
+    @classmethod
+    def _opened(
+        cls, parameters: StrPath | None, dtype: str, max_frames: int, batch: int
+    ) -> tuple[MplugOwl2, Vocabulary, Shards]:
+        """Return network and weights, neither of which takes memory yet; what :meth:`load` raises is raised here."""
         if dtype not in KINDS:
             raise ConfigError(f"q-align has no dtype {dtype!r}", remedy=f"choose {', '.join(KINDS)}")
-        _checked_most(max_frames)
+        at_least_one(max_frames, "max_frames", cls.name)
+        at_least_one(batch, "batch", cls.name)
         torch = require("torch", extra="train")
-        from w2svqa.teachers.networks.mplug_owl2 import IGNORED, MplugOwl2
+        from w2svqa.teachers.networks.mplug_owl2 import MplugOwl2
 
         folder = find_folder(parameters, cls.files, cls.name)
         shape = read_shape(folder / CONFIGURATION)
         vocabulary = Vocabulary(folder / TOKENIZER, shape.language.vocab_size)
         with torch.device("meta"):
             network = MplugOwl2(shape)
-        shards = read_shards(folder, cls.files)
-        pour(network, shards, device=device, kind=getattr(torch, dtype), ignored=IGNORED)
-        return cls(network, vocabulary, shards.version(ARITHMETIC), max_frames=max_frames)
+        return network, vocabulary, read_shards(folder, cls.files)
 
     def score(self, video: Video, reference: Video | None = None) -> float:
         """Return the score of a video or a still, 0 to 1; see the class.
@@ -212,7 +260,8 @@ class QAlign(BaseTeacher):
         torch = require("torch", extra="train")
         prompt = self._vocabulary.prompt("image" if video.info.is_still else "video")
         with torch.inference_mode():
-            seen = torch.cat([self._network.see(picture)[0] for picture in self._pictures(video)])
+            batches = (torch.cat(batch) for batch in in_batches(self._pictures(video), self._batch))
+            seen = torch.cat([self._network.see(pictures).flatten(0, 1) for pictures in batches])
             before, after = (torch.tensor(part, device=seen.device) for part in (prompt.before, prompt.after))
             logits: Tensor = self._network(before, seen, after, self._vocabulary.levels)
         return logits
@@ -341,9 +390,3 @@ def _sizes(kind: type[_Sizes], content: Mapping[str, object], path: Path) -> _Si
             raise damaged(path, f"{each.name} is {value!r}, and must be a positive {'whole ' if whole else ''}number")
         values[each.name] = value
     return kind(**values)
-
-
-def _checked_most(max_frames: int) -> int:
-    if max_frames < 1:
-        raise ConfigError(f"max_frames is {max_frames}", remedy="it must be at least 1")
-    return max_frames

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.protocols import Teacher
 from w2svqa.core.registry import Registry
+from w2svqa.teachers.checkpoints import check_device
 
 TEACHERS = Registry(
     "teacher",
@@ -78,10 +79,50 @@ def load_teacher(name: str, parameters: StrPath | None, *, device: str = "cpu", 
         InputError: a parameter file is damaged or belongs to something else.
         MissingExtraError: a package that it needs is not installed.
     """
-    kind, argument = load_class(name), name.partition(":")[2]
+    kind = load_class(name)
     load = getattr(kind, "load", None)
     if not callable(load):
         raise ConfigError(f"the teacher {name!r} has no way to be loaded", remedy="its class needs `load(folder)`")
+    made: object = load(parameters, **_checked(name, kind, parameters, device, options))
+    if not isinstance(made, Teacher):
+        raise ConfigError(f"the teacher {name!r} lacks a part of the protocol", remedy="see core/protocols.py")
+    return made
+
+
+def identify_teacher(name: str, parameters: StrPath | None, *, device: str = "cpu", **options: object) -> str | None:
+    """Return the version that a teacher would have, without loading it; ``None`` if its class does not tell.
+
+    Args:
+        name: as for :func:`load_teacher`.
+        parameters: likewise.
+        device: likewise.
+        options: likewise.
+
+    Raises:
+        W2SVQAError: as :func:`load_teacher`, as far as that can be told from the files; values are not looked at.
+    """
+    kind = load_class(name)
+    identify = getattr(kind, "identify", None)
+    if not callable(identify):
+        return None
+    return str(identify(parameters, **_checked(name, kind, parameters, device, options)))
+
+
+def check_device_of(kind: object, device: str) -> None:
+    """Find out that a class can compute on a device, where it does so by PyTorch: of others nothing is known here.
+
+    Raises:
+        ConfigError: it cannot.
+        MissingExtraError: PyTorch is not installed.
+    """
+    if device != "cpu" and "torch" in dict(getattr(kind, "modules", ())):
+        check_device(device)
+
+
+def _checked(
+    name: str, kind: object, parameters: StrPath | None, device: str, options: Mapping[str, object]
+) -> dict[str, object]:
+    """Return the keywords that a class is loaded with."""
     if name.partition(":")[1:] == (":", ""):
         raise ConfigError(f"the teacher {name!r} needs an argument", remedy=f"write it behind the colon: {name}...")
     if parameters is None and getattr(kind, "needs_parameters", False):
@@ -89,21 +130,15 @@ def load_teacher(name: str, parameters: StrPath | None, *, device: str = "cpu", 
         raise ConfigError(
             f"the teacher {name!r} has no parameters", remedy=f"name the folder that holds them{files and f': {files}'}"
         )
-    made: object = load(parameters, **_keywords(name, kind, argument, device, options))
-    if not isinstance(made, Teacher):
-        raise ConfigError(f"the teacher {name!r} lacks a part of the protocol", remedy="see core/protocols.py")
-    return made
-
-
-def _keywords(name: str, kind: object, argument: str, device: str, options: Mapping[str, object]) -> dict[str, object]:
     known: Mapping[str, object] = getattr(kind, "options", {})
     if unknown := sorted(set(options) - set(known)):
         raise ConfigError(
             f"the teacher {name!r} has no option {', '.join(unknown)}", remedy=f"known: {', '.join(known) or 'none'}"
         )
     keywords = dict(options)
-    if argument:
+    if argument := name.partition(":")[2]:
         keywords["argument"] = argument
     if getattr(kind, "uses_device", False):
+        check_device_of(kind, device)
         keywords["device"] = device
     return keywords

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 from av.video.codeccontext import VideoCodecContext
@@ -30,7 +31,7 @@ def write_image(path: StrPath, picture: NDArray[np.uint8]) -> None:
 
 
 def jpeg_bytes(picture: NDArray[np.uint8], *, scale: int = 4) -> bytes:
-    """Return one RGB picture as JPEG, 4:2:0; the same picture gives the same bytes.
+    r"""Return one RGB picture as JPEG, 4:2:0; the same picture gives the same bytes.
 
     Args:
         picture: uint8 ``(height, width, 3)``, RGB 0-255.
@@ -41,7 +42,7 @@ def jpeg_bytes(picture: NDArray[np.uint8], *, scale: int = 4) -> bytes:
 
     Example:
         >>> jpeg_bytes(np.zeros((8, 8, 3), np.uint8))[:3]
-        b'\\xff\\xd8\\xff'
+        b'\xff\xd8\xff'
     """
     # one thread: with more, the encoder cuts the picture into as many slices
     return _encoded(picture, "mjpeg", "yuvj420p", {"qmin": str(scale), "qmax": str(scale), "threads": "1"})
@@ -50,7 +51,7 @@ def jpeg_bytes(picture: NDArray[np.uint8], *, scale: int = 4) -> bytes:
 def _encoded(picture: NDArray[np.uint8], codec: str, pixel_format: str, options: dict[str, str]) -> bytes:
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise ValueError(f"a picture must be uint8 (height, width, 3), not {picture.dtype} {picture.shape}")
-    encoder = VideoCodecContext.create(codec, "w")
+    encoder = cast("VideoCodecContext", VideoCodecContext.create(codec, "w"))
     encoder.height, encoder.width = picture.shape[:2]
     encoder.pix_fmt, encoder.time_base = pixel_format, Fraction(1)
     encoder.options = options

@@ -110,10 +110,9 @@ class Block(nn.Module):
         branch = functional.gelu(self.pwconv1(branch))
         if self.grn is not None:
             branch = self.grn(branch)
-        branch = self.pwconv2(branch)
-        if self.gamma is not None:
-            branch = self.gamma * branch
-        result: Tensor = features + branch.movedim(-1, 1)
+        branch = self.pwconv2(branch).movedim(-1, 1)
+        scale = None if self.gamma is None else self.gamma.view(-1, 1, 1, 1)
+        result: Tensor = features + branch if scale is None else torch.addcmul(features, branch, scale)
         return result
 
 

@@ -43,6 +43,11 @@ class Layout:
     distance: Tensor
     mask: Tensor | None
 
+    @property
+    def different(self) -> int:
+        """How many windows, from the first, differ in what is added to their attention; the rest repeats them."""
+        return len(self.distance) if self.mask is None else len(self.mask)
+
     def biased(self, bias: Tensor, change: Tensor | None, start: int, end: int) -> Tensor:
         """Return what is added to the attention in windows ``start`` to ``end``.
 
@@ -113,7 +118,12 @@ def layout_of(size: Size, trained: Size, resized: Size | None, shift: Size, devi
 
 
 def parted(tokens: Tensor, layout: Layout) -> Tensor:
-    """Return ``(windows, tokens, channels)`` from ``(time, height, width, channels)``; zeros fill up the last ones."""
+    """Return the windows ``(windows, tokens, channels)`` of a clip; zeros fill up the last ones.
+
+    Args:
+        tokens: ``(time, height, width, channels)``.
+        layout: of that size.
+    """
     behind = [whole - part for whole, part in zip(layout.padded, layout.size, strict=True)]
     if any(behind):
         tokens = functional.pad(tokens, (0, 0, 0, behind[2], 0, behind[1], 0, behind[0]))

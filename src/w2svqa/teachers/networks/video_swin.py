@@ -6,8 +6,9 @@ the window and are not kept here: :data:`IGNORED` matches them.
 
 Source: Liu et al., "Video Swin Transformer", CVPR 2022; Wu et al., "FAST-VQA", ECCV 2022, section 3.2 (gated relative
 position biases); reference implementation ``fastvqa/models/swin_backbone.py`` and ``head.py``, and their copies in
-DOVER. Departures: clips go through one by one, and windows in small groups, so that memory does not grow with clips;
-the biases of a group are made when they are needed, from differences that are kept per shape.
+DOVER. Departures: windows go through attention in small groups, whose biases are made when they are needed, from
+differences that are kept per shape, and serve all clips and times; everything else is done clip by clip. So a clip's
+result is the same to the last bit whatever else it comes with, and memory grows little with the number of clips.
 """
 
 from __future__ import annotations
@@ -103,18 +104,14 @@ class VideoSwin(nn.Module):
             ValueError: with ``adaptive``, the input is so small that a window would be empty, or larger than
                 ``base_size``.
         """
-        return torch.stack([self._features_of(clip) for clip in clips])
-
-    def _features_of(self, clip: Tensor) -> Tensor:
-        frames, height, width = clip.shape[1:]
+        frames, height, width = clips.shape[2:]
         window = None
         if self.settings.adaptive:
             window = resized_window(self.settings.window, (frames, height, width), self.settings.base_size)
-        tokens = self.patch_embed(clip)
+        tokens = [self.patch_embed(clip) for clip in clips]
         for stage in self.layers:
             tokens = stage(tokens, window)
-        maps: Tensor = self.norm(tokens).permute(3, 0, 1, 2)
-        return maps
+        return torch.stack([self.norm(each).permute(3, 0, 1, 2) for each in tokens])
 
 
 class PatchEmbedding(nn.Module):
@@ -142,16 +139,16 @@ class Stage(nn.Module):
         self.blocks = nn.ModuleList(Block(width, heads, window, gated) for _ in range(depth))
         self.downsample = PatchMerging(width) if narrower else None
 
-    def forward(self, tokens: Tensor, window: Size | None) -> Tensor:
-        """Return tokens ``(time, height, width, channels)``; ``window`` if it is not the trained one."""
-        time, height, width, _ = tokens.shape
+    def forward(self, clips: list[Tensor], window: Size | None) -> list[Tensor]:
+        """Return tokens ``(time, height, width, channels)`` of each clip; ``window`` if it is not the trained one."""
+        time, height, width, _ = clips[0].shape
         half = (self.window[0] // 2, self.window[1] // 2, self.window[2] // 2)
         layouts = [
-            layout_of((time, height, width), self.window, window, shift, tokens.device) for shift in ((0, 0, 0), half)
+            layout_of((time, height, width), self.window, window, shift, clips[0].device) for shift in ((0, 0, 0), half)
         ]
         for index, block in enumerate(self.blocks):
-            tokens = block(tokens, layouts[index % 2])
-        return tokens if self.downsample is None else self.downsample(tokens)
+            clips = block(clips, layouts[index % 2])
+        return clips if self.downsample is None else [self.downsample(tokens) for tokens in clips]
 
 
 class PatchMerging(nn.Module):
@@ -181,12 +178,11 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.mlp = Perceptron(width)
 
-    def forward(self, tokens: Tensor, layout: Layout) -> Tensor:
-        """Return tokens ``(time, height, width, channels)``."""
-        windows = self.attn(parted(self.norm1(tokens), layout), layout)
-        tokens = tokens + merged(windows, layout)
-        result: Tensor = tokens + self.mlp(self.norm2(tokens))
-        return result
+    def forward(self, clips: list[Tensor], layout: Layout) -> list[Tensor]:
+        """Return tokens ``(time, height, width, channels)`` of each clip."""
+        windows = self.attn([parted(self.norm1(tokens), layout) for tokens in clips], layout)
+        attended = [tokens + merged(each, layout) for tokens, each in zip(clips, windows, strict=True)]
+        return [tokens + self.mlp(self.norm2(tokens)) for tokens in attended]
 
 
 class Perceptron(nn.Module):
@@ -223,22 +219,33 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
-    def forward(self, windows: Tensor, layout: Layout) -> Tensor:
-        """Return the windows after attention, ``(windows, tokens, channels)`` as they came in."""
-        count, tokens, width = windows.shape
-        mixed = self.qkv(windows).view(count, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        query, key, value = mixed.unbind()
+    def forward(self, clips: list[Tensor], layout: Layout) -> list[Tensor]:
+        """Return the windows of each clip after attention, ``(windows, tokens, channels)`` as they came in."""
+        mixed = [self._mixed(windows) for windows in clips]
         bias, change = self._biases(layout)
         if change is None and layout.mask is None:
-            attended = functional.scaled_dot_product_attention(query, key, value, bias)
-            return self._joined(attended)
-        result = torch.empty_like(windows)
-        group = max(1, _BIASES_AT_ONCE // bias.numel())
-        for start, end in pairwise([*range(0, count, group), count]):
-            of_group = (query[start:end], key[start:end], value[start:end])
+            return [self._attended(each, bias) for each in mixed]
+        results = [torch.empty_like(windows) for windows in clips]
+        different, group = layout.different, max(1, _BIASES_AT_ONCE // bias.numel())
+        for start, end in pairwise([*range(0, different, group), different]):
             group_bias = layout.biased(bias, change, start, end)
-            result[start:end] = self._joined(functional.scaled_dot_product_attention(*of_group, group_bias))
-        return result
+            for each, result in zip(mixed, results, strict=True):
+                for first in range(start, len(result), different):
+                    alike = slice(first, first + end - start)
+                    result[alike] = self._attended(each[:, alike], group_bias)
+        return results
+
+    def _mixed(self, windows: Tensor) -> Tensor:
+        """Return queries, keys and values, ``(3, windows, heads, tokens, size)``."""
+        count, tokens, width = windows.shape
+        mixed: Tensor = self.qkv(windows)
+        return mixed.view(count, tokens, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+
+    def _attended(self, mixed: Tensor, bias: Tensor) -> Tensor:
+        query, key, value = mixed.unbind()
+        attended = functional.scaled_dot_product_attention(query, key, value, bias)
+        joined: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
+        return joined
 
     def _biases(self, layout: Layout) -> tuple[Tensor, Tensor | None]:
         """Return the bias within a fragment, ``(1, heads, tokens, tokens)``, and its change per cell of distance."""
@@ -247,10 +254,6 @@ class WindowAttention(nn.Module):
             return between, None
         within = _looked_up(self.fragment_position_bias_table, layout.index)
         return within, between - within
-
-    def _joined(self, attended: Tensor) -> Tensor:
-        joined: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
-        return joined
 
 
 class QualityHead(nn.Module):
