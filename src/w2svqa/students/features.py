@@ -154,9 +154,13 @@ class FeatureStudent:
         Raises:
             ValueError: there is none, or one is no vector of the right length, such as a chunk of pictures.
         """
-        vectors = [np.asarray(chunk, dtype=np.float32) for chunk in chunks if not isinstance(chunk, Chunk)]
-        if not vectors or any(vector.shape != (self.model.config.features,) for vector in vectors):
-            raise ValueError(f"{self.name} takes vectors of {self.model.config.features} features, not pictures")
+        length, vectors = self.model.config.features, list[NDArray[np.float32]]()
+        for chunk in chunks:
+            if isinstance(chunk, Chunk) or np.shape(chunk) != (length,):
+                raise ValueError(f"{self.name} takes vectors of {length} features, not pictures or other vectors")
+            vectors.append(np.asarray(chunk, dtype=np.float32))
+        if not vectors:
+            raise ValueError(f"{self.name} takes at least one vector of {length} features")
         return np.stack(vectors)
 
     def judge(self, first: Sequence[Tokens], second: Sequence[Tokens]) -> NDArray[np.float64]:
