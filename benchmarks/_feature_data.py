@@ -95,11 +95,20 @@ class Material:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Ratings that nothing but measuring may see, float64, 1-5."""
+    """What nothing but measuring may see.
+
+    Attributes:
+        pool: ratings of the unlabeled videos, 1-5, higher is better, float64.
+        inside: of the in-domain test.
+        outside: of the OOD test.
+        lines: resolution class of the OOD test's videos, int64, such as 1080. KoNViD-1k has one resolution, so its
+            teachers cannot know what it is worth.
+    """
 
     pool: Floats
     inside: Floats
     outside: Floats
+    lines: Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,10 +142,11 @@ def read_material(data: Path) -> tuple[Material, Truth]:
     rule = json.loads(SPLITS.read_text(encoding="utf-8"))
     parts: dict[str, Part] = {}
     ratings: dict[str, Floats] = {}
+    lines: dict[str, Ints] = {}
     for name, folder in FOLDERS.items():
-        everything, mos = _read(data / "features" / folder)
+        everything, mos, classes = _read(data / "features" / folder)
         for key, places in split(len(everything.names), rule["parts"][name], rule["seed"], name).items():
-            parts[key], ratings[key] = everything.take(places), mos[places]
+            parts[key], ratings[key], lines[key] = everything.take(places), mos[places], classes[places]
     _check_hashes(parts, rule["sha256"])
     material = Material(
         labelled=parts["labelled"],
@@ -147,7 +157,7 @@ def read_material(data: Path) -> tuple[Material, Truth]:
         outside=parts["test_ood"],
     )
     pool = np.concatenate([ratings["pool_in"], ratings["pool_ood"]])
-    return material, Truth(pool=pool, inside=ratings["test_in"], outside=ratings["test_ood"])
+    return material, Truth(pool=pool, inside=ratings["test_in"], outside=ratings["test_ood"], lines=lines["test_ood"])
 
 
 def split(videos: int, counts: Mapping[str, int | None], seed: int, name: str) -> dict[str, Ints]:
@@ -191,7 +201,12 @@ def held_out_fold(material: Material, truth: Truth, fold: int) -> tuple[Material
         outside=material.labelled.take(held),
     )
     ratings = material.ratings[held]
-    return inner, Truth(pool=np.full_like(truth.pool, math.nan), inside=ratings, outside=ratings)
+    return inner, Truth(
+        pool=np.full_like(truth.pool, math.nan),
+        inside=ratings,
+        outside=ratings,
+        lines=np.zeros(len(held), dtype=np.int64),
+    )
 
 
 def train_teachers(labelled: Part, ratings: Floats, sets: Sequence[str] = TEACHERS) -> list[Teacher]:
@@ -219,13 +234,15 @@ def _fit(features: Floats, ratings: Floats, cost: float, gamma: float) -> tuple[
     return scale, model
 
 
-def _read(folder: Path) -> tuple[Part, Floats]:
-    """The videos that are in every table, by name, and their ratings."""
-    mos = {row["name"]: float(row["mos"]) for row in _rows(folder / "metadata.csv")}
+def _read(folder: Path) -> tuple[Part, Floats, Ints]:
+    """The videos that are in every table, by name, their ratings and their resolution classes."""
+    facts = {row["name"]: row for row in _rows(folder / "metadata.csv")}
     tables = {name: _table(folder / f"{name}.csv") for name in SETS}
-    names = tuple(sorted(set(mos).intersection(*tables.values())))
+    names = tuple(sorted(set(facts).intersection(*tables.values())))
     sets = {name: np.array([table[each] for each in names]) for name, table in tables.items()}
-    return Part(names=names, sets=sets), np.array([mos[each] for each in names])
+    mos = np.array([float(facts[each]["mos"]) for each in names])
+    lines = np.array([int(facts[each].get("resolution") or facts[each]["height"]) for each in names])
+    return Part(names=names, sets=sets), mos, lines
 
 
 def _table(path: Path) -> dict[str, list[float]]:

@@ -68,19 +68,28 @@ def rank_correlations(scores: Floats, ratings: Floats) -> Floats:
     return correlations
 
 
-def correlate(scores: Floats, ratings: Floats, draws: Draws) -> Figures:
+def correlations_within(scores: Floats, ratings: Floats, groups: NDArray[np.int64]) -> Floats:
+    """Return the mean of :func:`rank_correlations` within groups ``(videos,)``, each by its number of videos."""
+    names, counts = np.unique(groups, return_counts=True)
+    each = [rank_correlations(scores[:, groups == name], ratings[groups == name]) for name in names]
+    mean: Floats = np.average(each, axis=0, weights=counts)
+    return mean
+
+
+def correlate(scores: Floats, ratings: Floats, groups: NDArray[np.int64], draws: Draws) -> Figures:
     """Return the figures of a scorer.
 
     Args:
         scores: float64 ``(seeds, videos)``; one row where no seed matters.
         ratings: float64 ``(videos,)``.
+        groups: int64 ``(videos,)``: only videos of one group are compared.
         draws: of seeds and videos.
     """
-    each = rank_correlations(scores, ratings)
+    each = correlations_within(scores, ratings, groups)
     drawn = np.empty(len(draws.seeds))
     for number, (seeds, videos) in enumerate(zip(draws.seeds, draws.videos, strict=True)):
         chosen, counts = np.unique(seeds if len(scores) > 1 else np.zeros(1, dtype=np.int64), return_counts=True)
-        found = rank_correlations(scores[chosen][:, videos], ratings[videos])
+        found = correlations_within(scores[chosen][:, videos], ratings[videos], groups[videos])
         drawn[number] = float(np.average(found, weights=counts))
     spread = float(each.std(ddof=1)) if len(each) > 1 else 0.0
     return Figures(mean=float(each.mean()), deviation=spread, drawn=drawn)

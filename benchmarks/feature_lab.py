@@ -138,33 +138,47 @@ def choose(material: Material, truth: Truth, options: argparse.Namespace) -> Non
 
 
 def correlations(bench: Bench, seeds: Sequence[Mapping[str, Any]], resamples: int) -> dict[str, dict[str, Figures]]:
-    """Return the figures of every scorer on both tests."""
-    tests = {"in": ("inside", bench.truth.inside), "ood": ("outside", bench.truth.outside)}
-    draws = {key: Draws.make(key, len(seeds), len(truth), resamples) for key, (_, truth) in tests.items()}
-    lab = bench.lab(SETTINGS, 0)
+    """Return the figures of every scorer: in-domain, OOD, and OOD within each resolution."""
+    truth, lab = bench.truth, bench.lab(SETTINGS, 0)
+    draws = {key: Draws.make(key, len(seeds), n, resamples) for key, n in numbers(bench).items() if key != "within"}
     together = say_together(bench.material.pool, lab.teachers["pool"], lab.weights)
     scores: dict[str, dict[str, Any]] = {
-        f"teacher {name}": {key: [lab.teachers[part][name]] for key, (part, _) in tests.items()} for name in TEACHERS
+        f"teacher {name}": {"in": [lab.teachers["inside"][name]], "ood": [lab.teachers["outside"][name]]}
+        for name in TEACHERS
     }
     scores["mean of all teachers"] = {
-        key: [together_of(together, lab.teachers[part])] for key, (part, _) in tests.items()
+        "in": [together_of(together, lab.teachers["inside"])],
+        "ood": [together_of(together, lab.teachers["outside"])],
     }
     for name in seeds[0]["scores"]:
-        scores[name] = {key: [seed["scores"][name][key] for seed in seeds] for key in tests}
+        scores[name] = {key: [seed["scores"][name][key] for seed in seeds] for key in draws}
+    alike = {key: np.zeros(n, dtype=np.int64) for key, n in numbers(bench).items()}
     return {
-        name: {key: correlate(np.array(found[key]), tests[key][1], draws[key]) for key in tests}
-        for name, found in scores.items()
+        name: {
+            "in": correlate(np.array(said["in"]), truth.inside, alike["in"], draws["in"]),
+            "ood": correlate(np.array(said["ood"]), truth.outside, alike["ood"], draws["ood"]),
+            "within": correlate(np.array(said["ood"]), truth.outside, truth.lines, draws["ood"]),
+        }
+        for name, said in scores.items()
     }
+
+
+def numbers(bench: Bench) -> dict[str, int]:
+    """Return how many videos each column of the tables is measured on."""
+    outside = len(bench.truth.outside)
+    return {"in": len(bench.truth.inside), "ood": outside, "within": outside}
 
 
 def show(bench: Bench, seeds: Sequence[Mapping[str, Any]], options: argparse.Namespace) -> None:
     """Print the tables, then JSON."""
     found = correlations(bench, seeds, options.resamples)
-    n = {"in": len(bench.truth.inside), "ood": len(bench.truth.outside)}
+    n = numbers(bench)
     print(
         f"{len(seeds)} seeds; {len(bench.material.ratings)} labelled videos for the teachers, "
         f"{len(bench.material.pool.names)} unlabeled ones, {bench.lab(SETTINGS, 0).first_pairs} pairs; tests: "
-        f"{n['in']} videos in-domain, {n['ood']} OOD. SRCC, mean over seeds; differences with paired 95 % intervals"
+        f"{n['in']} videos in-domain, {n['ood']} OOD. SRCC, mean over seeds; differences with paired 95 % intervals\n"
+        f"OOD opinion scores rise with resolution, SRCC {spearman(bench.truth.lines, bench.truth.outside):.3f}; the "
+        "labelled videos have one only. within: SRCC among OOD videos of one resolution, mean by number of videos"
     )
     show_singles(bench, found)
     show_stages(bench, found)
@@ -191,6 +205,7 @@ def show_singles(bench: Bench, found: Mapping[str, Mapping[str, Figures]]) -> No
             cells += [f"{teacher[test].mean:.3f}", f"{student[test].mean:.3f}", signed(gain[test])]
         rows.append(cells)
     head = ["teacher", "on the 400", "in", "student", "difference", "OOD", "student", "difference"]
+    head += ["within", "student", "difference"]
     print_table("One student per teacher, beside that teacher", head, rows)
 
 
@@ -214,7 +229,7 @@ def show_stages(bench: Bench, found: Mapping[str, Mapping[str, Figures]]) -> Non
             gain = signed(against(found, name, other)[test]) if other != name else ""
             cells += [f"{figures.mean:.3f} ({figures.deviation:.3f})", gain]
         rows.append(cells)
-    head = ["", "beside", "in (sd)", "difference", "OOD (sd)", "difference"]
+    head = ["", "beside", "in (sd)", "difference", "OOD (sd)", "difference", "within (sd)", "difference"]
     print_table("Stages, controls, and changes of one setting", head, rows)
 
 

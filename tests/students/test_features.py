@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
 
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Chunk
@@ -17,10 +18,10 @@ FEATURES = 6
 def model(seed: int = 0, **size: float) -> FeatureModel:
     torch.manual_seed(seed)
     values = np.random.default_rng(seed).normal(3.0, 2.0, size=(40, FEATURES))
-    return FeatureModel(FeatureConfig(features=FEATURES, hidden=8, **size), FeatureScale.of(values))  # type: ignore[arg-type]
+    return FeatureModel(FeatureConfig(features=FEATURES, hidden=8, **size), FeatureScale.of(values))
 
 
-def videos(count: int, seconds: int = 1) -> list[np.ndarray]:  # type: ignore[type-arg]
+def videos(count: int, seconds: int = 1) -> list[np.ndarray]:
     drawn = np.random.default_rng(5).normal(3.0, 2.0, size=(count, seconds, FEATURES))
     return list(drawn.astype(np.float32))
 
@@ -31,7 +32,7 @@ anything = arrays.arrays(
 
 
 @given(anything)
-def test_a_standardised_table_has_no_gaps_and_no_outliers(features: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_a_standardised_table_has_no_gaps_and_no_outliers(features: np.ndarray) -> None:
     # the widest doubles leave no room for differences; feature tables never come near
     features = np.where(np.abs(features) > 1e150, np.inf, features)
     found = FeatureScale.of(features).standardise(features)
@@ -84,7 +85,8 @@ def test_it_refuses_pictures_other_lengths_and_nothing() -> None:
         motion_times=np.zeros(0),
     )
     student = FeatureStudent(model())
-    for chunks in ([chunk], [np.ones(FEATURES + 1)], [], [np.ones(FEATURES), chunk]):
+    wrong: list[list[Chunk | NDArray[np.float64]]] = [[chunk], [np.ones(FEATURES + 1)], [], [np.ones(FEATURES), chunk]]
+    for chunks in wrong:
         with pytest.raises(ValueError, match="6 features"):
             student.encode(chunks)
 
