@@ -189,7 +189,10 @@ def show(bench: Bench, seeds: Sequence[Mapping[str, Any]], options: argparse.Nam
     for test, wanted in TARGET.items():
         verdict = "reached" if final[test][0] >= wanted else "missed"
         print(f"student of the ensemble beside {best}, {test}: {signed(final[test])}, wanted {wanted:+.3f}: {verdict}")
-    rows = {name: plain(each, n, 1 if "teacher" in name.split() else len(seeds)) for name, each in found.items()}
+    rows = {
+        name: plain(each, n, 1 if name.startswith(("teacher ", "mean of")) else len(seeds))
+        for name, each in found.items()
+    }
     labels = {name: mean_of(seeds, name) for name in seeds[0]["labels"]}
     print(json.dumps({"rows": rows, "labels": labels, "best_teacher": bench.best, "small": options.small}))
 
@@ -223,7 +226,7 @@ def show_stages(bench: Bench, found: Mapping[str, Mapping[str, Figures]]) -> Non
     }
     rows = []
     for name in names:
-        other = beside.get(name, name.partition(": ")[2] or best)
+        other = beside.get(name, name.partition(": ")[0] if ": " in name else best)
         cells = [name, other if other != name else ""]
         for test, figures in found[name].items():
             gain = signed(against(found, name, other)[test]) if other != name else ""

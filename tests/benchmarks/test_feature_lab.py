@@ -10,7 +10,7 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -20,6 +20,7 @@ from scipy.stats import spearmanr
 import _feature_arms
 import _feature_data as data
 import feature_lab
+from _feature_arms import Bench
 from _feature_stages import Settings, label_pairs, next_stage, record, say_together, student_levels
 from _feature_tables import Draws, correlate, correlations_within, difference, rank_correlations
 from w2svqa.core.errors import InputError, W2SVQAError
@@ -65,17 +66,17 @@ def made_up() -> tuple[data.Material, data.Truth]:
 
 
 @pytest.fixture(scope="module")
-def bench() -> Iterator[feature_lab.Bench]:
+def bench() -> Iterator[Bench]:
     with pytest.MonkeyPatch.context() as patch:
         for module in (_feature_arms, feature_lab):
             patch.setattr(module, "SETTINGS", QUICK)
-        yield feature_lab.prepare(*made_up(), small=True)
+        yield _feature_arms.prepare(*made_up(), small=True)
 
 
 @pytest.fixture(scope="module")
-def seed(bench: feature_lab.Bench) -> dict[str, Any]:
+def seed(bench: Bench) -> dict[str, Any]:
     """What one seed finds."""
-    return feature_lab.run_seed(bench, 0)
+    return _feature_arms.run_seed(bench, 0)
 
 
 def options(**given: Any) -> argparse.Namespace:  # noqa: ANN401 - as argparse has it
@@ -172,7 +173,7 @@ def test_folds_hold_out_labelled_videos_and_show_no_other_rating() -> None:
 
 @pytest.mark.slow
 def test_every_student_learns_the_order_and_the_ensemble_is_better_than_its_teachers(
-    bench: feature_lab.Bench, seed: dict[str, Any]
+    bench: Bench, seed: dict[str, Any]
 ) -> None:
     best = max(spearman(scores, bench.truth.outside) for scores in bench.teachers["outside"].values())
     for name, scores in seed["scores"].items():
@@ -186,15 +187,15 @@ def test_every_student_learns_the_order_and_the_ensemble_is_better_than_its_teac
 
 
 @pytest.mark.slow
-def test_no_rating_of_pool_or_tests_reaches_a_student(bench: feature_lab.Bench, seed: dict[str, Any]) -> None:
+def test_no_rating_of_pool_or_tests_reaches_a_student(bench: Bench, seed: dict[str, Any]) -> None:
     truth = bench.truth
     hidden = data.Truth(pool=-truth.pool, inside=truth.inside * 0, outside=-truth.outside, lines=truth.lines)
-    assert feature_lab.run_seed(dataclasses.replace(bench, truth=hidden), 0)["scores"] == seed["scores"]
+    assert _feature_arms.run_seed(dataclasses.replace(bench, truth=hidden), 0)["scores"] == seed["scores"]
 
 
 @pytest.mark.parametrize("labelled_by", ["direct", "scores", "together"])
 def test_each_way_of_labelling_gives_levels_that_follow_the_truth(
-    bench: feature_lab.Bench,
+    bench: Bench,
     labelled_by: Any,  # noqa: ANN401 - one of three words
 ) -> None:
     lab = bench.lab(dataclasses.replace(QUICK, labelled_by=labelled_by), 0)
@@ -207,11 +208,12 @@ def test_each_way_of_labelling_gives_levels_that_follow_the_truth(
     )
 
 
-def test_stage_2_learns_from_the_pairs_before_and_as_many_more_as_asked_for(bench: feature_lab.Bench) -> None:
+def test_stage_2_learns_from_the_pairs_before_and_as_many_more_as_asked_for(bench: Bench) -> None:
     lab = bench.lab(QUICK, 0)
     before = _feature_arms.first_stage(lab, "+ confidence")
-    for pick in ("gmad", "random"):
-        after = next_stage(lab, before, 2, pick=pick)  # type: ignore[arg-type]
+    picks: tuple[Literal["gmad", "random"], ...] = ("gmad", "random")
+    for pick in picks:
+        after = next_stage(lab, before, 2, pick=pick)
         np.testing.assert_array_equal(after.pairs.first[: lab.first_pairs], before.pairs.first)
         assert len(after.pairs.first) == lab.first_pairs + lab.later_pairs
 
@@ -225,11 +227,11 @@ def test_pairs_of_one_teacher_carry_its_own_order() -> None:
 
 
 def test_a_resumed_lab_finds_what_an_uninterrupted_one_does_and_does_nothing_twice(
-    bench: feature_lab.Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[int] = []
 
-    def quick(bench: feature_lab.Bench, seed: int) -> dict[str, Any]:
+    def quick(bench: Bench, seed: int) -> dict[str, Any]:
         done.append(seed)
         student = _feature_arms.first_stage(bench.lab(QUICK, seed), "ensemble")
         return {"scores": {"ensemble": record(student, bench.material)}, "labels": {}}
@@ -249,9 +251,11 @@ def test_a_resumed_lab_finds_what_an_uninterrupted_one_does_and_does_nothing_twi
 
 @pytest.mark.slow
 def test_the_tables_end_with_one_line_of_json(
-    bench: feature_lab.Bench, seed: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    bench: Bench, seed: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    feature_lab.show(bench, [seed, seed], options())
+    others = ("supervised, pairs", "ensemble: twice the pairs")
+    scores = seed["scores"] | dict.fromkeys(others, seed["scores"]["ensemble"])
+    feature_lab.show(bench, [seed | {"scores": scores}] * 2, options())
     printed = capsys.readouterr().out.splitlines()
     found = json.loads(printed[-1])
     row = found["rows"]["+ stage 3"]
@@ -259,6 +263,7 @@ def test_the_tables_end_with_one_line_of_json(
     assert row["srcc_ood"] == pytest.approx(spearman(seed["scores"]["+ stage 3"]["ood"], bench.truth.outside), abs=1e-4)
     assert found["rows"]["teacher videval"]["seeds"] == 1
     assert any(line.startswith("One student per teacher") for line in printed)
+    assert any(line.startswith(others[1]) and "+0.000 [+0.000, +0.000]" in line for line in printed)
     assert sum("wanted" in line for line in printed) == 2
 
 
