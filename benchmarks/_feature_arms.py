@@ -17,6 +17,7 @@ from _feature_stages import (
     Student,
     checked_pairs,
     direct_levels,
+    first_pairs,
     label_figures,
     label_levels,
     label_pairs,
@@ -29,6 +30,9 @@ from _feature_stages import (
 )
 from w2svqa.stages.feature_judge import tokens_of
 from w2svqa.students.losses import ConfidenceConfig, ConfidenceForm
+
+KNOWN_FIRST: Final = "known domain first"
+"""The change that all stages are shown of. It was thought of after the first OOD figures had been seen."""
 
 CHAIN: Final = ("single", "ensemble", "+ confidence", "+ stage 2", "+ stage 3")
 CONTROLS: Final = ("stage 2, random pairs", "one pass, as many pairs")
@@ -49,6 +53,7 @@ CHANGES: Final[Mapping[str, tuple[str, Settings]]] = {
     "labels with the teachers": ("+ stage 2", replace(SETTINGS, labelled_by="together")),
     "fresh weights": ("+ stage 2", replace(SETTINGS, anew=True)),
     "roles limited": ("+ stage 2", replace(SETTINGS, per_role=2.0)),
+    KNOWN_FIRST: ("ensemble", replace(SETTINGS, known_first=True)),
 }
 """Changes of one setting each, and the first student that it changes."""
 
@@ -114,24 +119,26 @@ def run_seed(bench: Bench, seed: int) -> dict[str, Any]:
     if not bench.small:
         students |= {"supervised, regression": supervised(lab, by="regression")}
         students |= {"supervised, pairs": supervised(lab, by="pairs")}
-        students |= {f"{CHANGES[name][0]}: {name}": changed(bench, chain, name, seed) for name in CHANGES}
+        known = stages(bench.lab(CHANGES[KNOWN_FIRST][1], seed))
+        students |= {f"{stage}: {KNOWN_FIRST}": student for stage, student in known.items()}
+        others = [name for name in CHANGES if name != KNOWN_FIRST]
+        students |= {f"{CHANGES[name][0]}: {name}": changed(bench, chain, name, seed) for name in others}
     return {
         "scores": {name: record(student, bench.material) for name, student in students.items()},
-        "labels": labels_of(bench, lab, chain),
+        "labels": labels_of(bench, lab, students),
     }
 
 
 def single(lab: Lab, teacher: str) -> Student:
     """Train the student of one teacher."""
     labels = say_together(lab.material.pool, {teacher: lab.teachers["pool"][teacher]})
-    pairs = label_pairs(lab.material.pool, labels, lab.first_pairs, lab.seed)
+    pairs = label_pairs(lab.material.pool, labels, lab.first_count, lab.seed)
     return learn(lab, pairs, without_confidence(lab))
 
 
 def first_stage(lab: Lab, stage: str) -> Student:
     """Train the student of all teachers together, with or without the confidence loss."""
-    labels = say_together(lab.material.pool, lab.teachers["pool"], lab.weights)
-    pairs = label_pairs(lab.material.pool, labels, lab.first_pairs, lab.seed)
+    pairs = first_pairs(lab, lab.first_count)
     return learn(lab, pairs, lab.settings.train if stage == "+ confidence" else without_confidence(lab))
 
 
@@ -152,15 +159,14 @@ def changed(bench: Bench, chain: Mapping[str, Student], name: str, seed: int) ->
 
 def controls(lab: Lab, chain: Mapping[str, Student]) -> dict[str, Student]:
     """Train what stage 2 is compared with: random pairs, and as many pairs at once by the ensemble."""
-    labels = say_together(lab.material.pool, lab.teachers["pool"], lab.weights)
-    more = label_pairs(lab.material.pool, labels, lab.first_pairs + lab.later_pairs, lab.seed)
+    more = first_pairs(lab, lab.first_count + lab.later_count)
     return {
         "stage 2, random pairs": next_stage(lab, chain["+ confidence"], 2, pick="random"),
         "one pass, as many pairs": learn(lab, more, lab.settings.train),
     }
 
 
-def labels_of(bench: Bench, lab: Lab, chain: Mapping[str, Student]) -> dict[str, dict[str, float | None]]:
+def labels_of(bench: Bench, lab: Lab, students: Mapping[str, Student]) -> dict[str, dict[str, float | None]]:
     """Return the figures of each teacher's, the ensemble's and each stage's pseudo-labels."""
     pool, scores = bench.material.pool, lab.teachers["pool"]
     first, second = checked_pairs(bench.material)
@@ -170,12 +176,13 @@ def labels_of(bench: Bench, lab: Lab, chain: Mapping[str, Student]) -> dict[str,
         labels = say_together(pool, chosen, lab.weights if len(chosen) > 1 else None)
         means = np.array([row.mean for row in labels.rows])
         said[name] = Checked(scores=means, levels=label_levels(labels, first, second))
-    for name in CHAIN[1:]:
-        levels = direct_levels(chain[name], tokens, first, second)
-        said[name] = Checked(scores=chain[name].scores, levels=levels)
-    names = list(said)
-    before = [None] * len(TEACHERS) + [None] + [said[name] for name in names[len(TEACHERS) : -1]]
+    before: dict[str, str] = {}
+    for chain in ([*CHAIN[1:]], [f"{stage}: {KNOWN_FIRST}" for stage in CHAIN[1:]]):
+        for name, earlier in zip(chain, ["all teachers", *chain], strict=False):
+            if name in students:
+                levels = direct_levels(students[name], tokens, first, second)
+                said[name], before[name] = Checked(scores=students[name].scores, levels=levels), earlier
     return {
-        name: label_figures(bench.material, bench.truth, said[name], one)
-        for name, one in zip(names, before, strict=True)
+        name: label_figures(bench.material, bench.truth, one, said[before[name]] if name in before else None)
+        for name, one in said.items()
     }

@@ -57,6 +57,7 @@ class Settings:
             their deviations (``"scores"``), or its MAP score as one more teacher (``"together"``).
         anew: later stages begin with fresh weights instead of those of the stage before.
         per_role: most pairs of one gMAD role, as a multiple of its even share; ``None`` for no limit.
+        known_first: the first stage sees the pool's videos of KoNViD-1k alone, later stages all of them.
         rating_deviation: of one opinion score, for the levels of the supervised student's pairs.
     """
 
@@ -69,6 +70,7 @@ class Settings:
     labelled_by: LabelledBy = "direct"
     anew: bool = False
     per_role: float | None = None
+    known_first: bool = False
     rating_deviation: float = 0.3
 
 
@@ -107,14 +109,19 @@ class Lab:
         return {name: r**2 / (1 - r**2) for name, r in self.validation.items()} if self.settings.weighted else {}
 
     @property
-    def first_pairs(self) -> int:
+    def seen_first(self) -> int:
+        """How many videos of the pool the first stage sees."""
+        return self.material.known if self.settings.known_first else len(self.material.pool.names)
+
+    @property
+    def first_count(self) -> int:
         """Pairs of the first stage."""
         return self.settings.pairs_per_video * len(self.material.pool.names)
 
     @property
-    def later_pairs(self) -> int:
+    def later_count(self) -> int:
         """Pairs that a later stage adds."""
-        return round(self.settings.hard_share * self.first_pairs)
+        return round(self.settings.hard_share * self.first_count)
 
 
 def say_together(pool: Part, scores: Scores, weights: Mapping[str, float] | None = None) -> PoolLabels:
@@ -136,10 +143,19 @@ def label_pairs(pool: Part, labels: PoolLabels, count: int, seed: int) -> LevelP
     return LevelPairs(*(np.array(column, dtype=np.int64) for column in columns))
 
 
+def first_pairs(lab: Lab, count: int) -> LevelPairs:
+    """Return pairs by all teachers together, of the videos that the first stage sees."""
+    seen = lab.seen_first
+    scores = {name: values[:seen] for name, values in lab.teachers["pool"].items()}
+    pool = lab.material.pool.take(range(seen))
+    return label_pairs(pool, say_together(pool, scores, lab.weights), count, lab.seed)
+
+
 def learn(lab: Lab, pairs: LevelPairs, config: FeatureTrainConfig, start: Student | None = None) -> Student:
     """Train a student on pairs of the pool, give it anchors, and let it score the pool."""
     before = None if start is None or lab.settings.anew else start.model
-    return finish(lab, train_on_pairs(lab.material.pool.features, pairs, config, seed=lab.seed, start=before), pairs)
+    features = lab.material.pool.features[: lab.seen_first if start is None else None]
+    return finish(lab, train_on_pairs(features, pairs, config, seed=lab.seed, start=before), pairs)
 
 
 def finish(lab: Lab, model: FeatureModel, pairs: LevelPairs) -> Student:
@@ -152,7 +168,7 @@ def finish(lab: Lab, model: FeatureModel, pairs: LevelPairs) -> Student:
 
 def next_stage(lab: Lab, before: Student, number: int, *, pick: Literal["gmad", "random"] = "gmad") -> Student:
     """Let the student before label new pairs, and train on all pairs so far."""
-    count, videos = lab.later_pairs, len(lab.material.pool.names)
+    count, videos = lab.later_count, len(lab.material.pool.names)
     seed = int(generator(lab.seed, "feature stage", number).integers(1 << 30))
     most = -(-8 * count // videos)  # four times as many as if all videos had as many
     if pick == "random":
@@ -202,13 +218,13 @@ def supervised(lab: Lab, *, by: Literal["regression", "pairs"]) -> Student:
     """Train a student on the ratings of the labelled videos, as many pairs or passes as the first stage has."""
     features, ratings, train = lab.material.labelled.features, lab.material.ratings, lab.settings.train
     if by == "regression":
-        steps = train.epochs * lab.first_pairs / train.batch
+        steps = train.epochs * lab.first_count / train.batch
         batch = min(64, len(ratings))
         config = replace(train, epochs=round(steps * batch / len(ratings)), batch=batch)
         model = train_on_ratings(features, ratings, config, seed=lab.seed)
         pairs = LevelPairs(*(np.empty(0, dtype=np.int64) for _ in range(3)))
     else:
-        drawn = random_pairs(len(ratings), lab.first_pairs, seed=lab.seed)
+        drawn = random_pairs(len(ratings), lab.first_count, seed=lab.seed)
         pairs = rated_pairs(*drawn, ratings, lab.settings.rating_deviation)
         model = train_on_pairs(features, pairs, without_confidence(lab), seed=lab.seed)
     return finish(lab, model, pairs)

@@ -21,11 +21,11 @@ import _feature_arms
 import _feature_data as data
 import feature_lab
 from _feature_arms import Bench
-from _feature_stages import Settings, label_pairs, next_stage, record, say_together, student_levels
+from _feature_stages import Settings, label_pairs, next_stage, record, say_together, student_levels, without_confidence
 from _feature_tables import Draws, correlate, correlations_within, difference, rank_correlations
 from w2svqa.core.errors import InputError, W2SVQAError
 from w2svqa.core.statistics import spearman
-from w2svqa.stages.feature_training import FeatureTrainConfig
+from w2svqa.stages.feature_training import FeatureTrainConfig, train_on_pairs
 
 Floats = NDArray[np.float64]
 QUICK = Settings(train=FeatureTrainConfig(epochs=3, batch=128, hidden=16, learning_rate=1e-2), pairs_per_video=8)
@@ -214,8 +214,21 @@ def test_stage_2_learns_from_the_pairs_before_and_as_many_more_as_asked_for(benc
     picks: tuple[Literal["gmad", "random"], ...] = ("gmad", "random")
     for pick in picks:
         after = next_stage(lab, before, 2, pick=pick)
-        np.testing.assert_array_equal(after.pairs.first[: lab.first_pairs], before.pairs.first)
-        assert len(after.pairs.first) == lab.first_pairs + lab.later_pairs
+        np.testing.assert_array_equal(after.pairs.first[: lab.first_count], before.pairs.first)
+        assert len(after.pairs.first) == lab.first_count + lab.later_count
+
+
+def test_known_domain_first_shows_the_first_stage_no_other_video(bench: Bench) -> None:
+    settings = dataclasses.replace(QUICK, known_first=True)
+    before = _feature_arms.first_stage(bench.lab(settings, 0), "ensemble")
+    known = bench.material.known
+    assert max(before.pairs.first.max(), before.pairs.second.max()) < known
+    seen, plain = bench.material.pool.features[:known], without_confidence(bench.lab(settings, 0))
+    again = train_on_pairs(seen, before.pairs, plain, seed=0)
+    for one, two in zip(before.model.state_dict().values(), again.state_dict().values(), strict=True):
+        assert one.equal(two)
+    after = next_stage(bench.lab(settings, 0), before, 2)
+    assert max(after.pairs.first.max(), after.pairs.second.max()) >= known
 
 
 def test_pairs_of_one_teacher_carry_its_own_order() -> None:
@@ -253,7 +266,8 @@ def test_a_resumed_lab_finds_what_an_uninterrupted_one_does_and_does_nothing_twi
 def test_the_tables_end_with_one_line_of_json(
     bench: Bench, seed: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    others = ("supervised, pairs", "ensemble: twice the pairs")
+    known = [f"{stage}: {_feature_arms.KNOWN_FIRST}" for stage in _feature_arms.CHAIN[1:]]
+    others = ("supervised, pairs", "ensemble: twice the pairs", *known)
     scores = seed["scores"] | dict.fromkeys(others, seed["scores"]["ensemble"])
     feature_lab.show(bench, [seed | {"scores": scores}] * 2, options())
     printed = capsys.readouterr().out.splitlines()
@@ -264,7 +278,7 @@ def test_the_tables_end_with_one_line_of_json(
     assert found["rows"]["teacher videval"]["seeds"] == 1
     assert any(line.startswith("One student per teacher") for line in printed)
     assert any(line.startswith(others[1]) and "+0.000 [+0.000, +0.000]" in line for line in printed)
-    assert sum("wanted" in line for line in printed) == 2
+    assert sum("wanted" in line for line in printed) == 4
 
 
 def test_rank_correlations_are_those_of_scipy_with_ties() -> None:
