@@ -117,24 +117,16 @@ def test_a_second_run_makes_nothing_again(finished: Workplace, monkeypatch: pyte
 def test_killed_in_every_part_of_a_later_stage_it_ends_as_if_nothing_had_happened(
     finished: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = workplace(tmp_path, monkeypatch)
-    for stage, done in (
-        ("score 2", 2),
-        ("pair 2", 1),
-        ("train 2", 11),
-        ("export 2", 1),
-        ("score 3", 1),
-        ("train 3", 1),
-    ):
+    place = workplace(tmp_path, monkeypatch, stages=1)  # the first two are the same, however many follow
+    for stage, done in (("score 2", 2), ("pair 2", 1), ("train 2", 11), ("export 2", 1)):
         place.run_to(stage, done)
     place.run()
-    for number in (1, 2, 3):
+    for number in (1, 2):
         ours, theirs = (each.output / f"stage-{number}" for each in (place, finished))
         assert read_card(ours / "bundle")["files"] == read_card(theirs / "bundle")["files"]
         for table in ("pairs", "held_back"):
             hashes = [read_manifest(folder / table).table_sha256 for folder in (ours, theirs)]
             assert hashes[0] == hashes[1], (number, table)
-    assert read_card(place.output / "bundle") == read_card(finished.output / "bundle")
 
 
 @pytest.mark.slow
