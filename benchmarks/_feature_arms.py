@@ -20,7 +20,6 @@ from _feature_stages import (
     first_pairs,
     label_figures,
     label_levels,
-    label_pairs,
     learn,
     next_stage,
     record,
@@ -119,7 +118,9 @@ def run_seed(bench: Bench, seed: int) -> dict[str, Any]:
     if not bench.small:
         students |= {"supervised, regression": supervised(lab, by="regression")}
         students |= {"supervised, pairs": supervised(lab, by="pairs")}
-        known = stages(bench.lab(CHANGES[KNOWN_FIRST][1], seed))
+        changed_lab = bench.lab(CHANGES[KNOWN_FIRST][1], seed)
+        known = {f"student of {name}": single(changed_lab, name) for name in TEACHERS} | stages(changed_lab)
+        known["single"] = known[f"student of {bench.best}"]
         students |= {f"{stage}: {KNOWN_FIRST}": student for stage, student in known.items()}
         others = [name for name in CHANGES if name != KNOWN_FIRST]
         students |= {f"{CHANGES[name][0]}: {name}": changed(bench, chain, name, seed) for name in others}
@@ -131,9 +132,7 @@ def run_seed(bench: Bench, seed: int) -> dict[str, Any]:
 
 def single(lab: Lab, teacher: str) -> Student:
     """Train the student of one teacher."""
-    labels = say_together(lab.material.pool, {teacher: lab.teachers["pool"][teacher]})
-    pairs = label_pairs(lab.material.pool, labels, lab.first_count, lab.seed)
-    return learn(lab, pairs, without_confidence(lab))
+    return learn(lab, first_pairs(lab, lab.first_count, only=teacher), without_confidence(lab))
 
 
 def first_stage(lab: Lab, stage: str) -> Student:

@@ -143,12 +143,13 @@ def label_pairs(pool: Part, labels: PoolLabels, count: int, seed: int) -> LevelP
     return LevelPairs(*(np.array(column, dtype=np.int64) for column in columns))
 
 
-def first_pairs(lab: Lab, count: int) -> LevelPairs:
-    """Return pairs by all teachers together, of the videos that the first stage sees."""
+def first_pairs(lab: Lab, count: int, *, only: str | None = None) -> LevelPairs:
+    """Return pairs by all teachers together, or by one, of the videos that the first stage sees."""
     seen = lab.seen_first
-    scores = {name: values[:seen] for name, values in lab.teachers["pool"].items()}
+    scores = {name: values[:seen] for name, values in lab.teachers["pool"].items() if only in (None, name)}
     pool = lab.material.pool.take(range(seen))
-    return label_pairs(pool, say_together(pool, scores, lab.weights), count, lab.seed)
+    labels = say_together(pool, scores, lab.weights if only is None else None)
+    return label_pairs(pool, labels, count, lab.seed)
 
 
 def learn(lab: Lab, pairs: LevelPairs, config: FeatureTrainConfig, start: Student | None = None) -> Student:

@@ -201,9 +201,8 @@ def _fit(
                 group["lr"] = config.learning_rate * rate_at((step + 0.5) / len(batches), config.warm_up)
             value = loss(chosen, step / len(batches))
             if not bool(torch.isfinite(value)):
-                raise W2SVQAError(
-                    f"the loss of step {step + 1} is {float(value.detach())}", remedy="lower the learning rate"
-                )
+                found = float(value.detach())
+                raise W2SVQAError(f"the loss of step {step + 1} is {found}", remedy="lower the learning rate")
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(value)
             torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip_norm)
