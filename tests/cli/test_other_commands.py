@@ -24,7 +24,7 @@ def test_version(run: Run) -> None:
 def test_help_lists_the_commands_in_flow_order(run: Run) -> None:
     done = run("--help")
     listed = [line.split()[0] for line in done.out.partition("Commands:")[2].splitlines() if line]
-    flow = ["ingest", "curate", "distort", "label", "pair", "train", "mine", "run", "score", "compare"]
+    flow = ["ingest", "curate", "distort", "label", "pair", "train", "mine", "run", "score", "compare", "evaluate"]
     assert listed == [*flow, "teachers", "runs", "doctor", "demo"]
 
 
