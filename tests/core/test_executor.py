@@ -307,7 +307,11 @@ def test_workers_end_with_their_caller_and_say_nothing(
         else:
             caller.send_signal(sent)
         # Reading to the end waits for every process that holds the pipes: an orphan would keep this waiting.
-        stdout, stderr = caller.communicate(timeout=60)
+        try:
+            stdout, stderr = caller.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            caller.kill()  # leaving the block would wait for it
+            raise
     assert (caller.returncode, stdout) == (code, output)
     assert "Traceback" not in stderr
     wait_for(lambda: [alive(int(path.name)) for path in workers], lambda states: not any(states))
