@@ -14,15 +14,17 @@ PlainT = TypeVar("PlainT")
 
 
 def write_plain(path: StrPath, value: object) -> None:
-    """Write a dataclass of plain values, all or nothing.
+    """Write a dataclass of plain values, all or nothing; a file that says the same already is left as it is.
 
     Raises:
         StoreError: it cannot be written.
         ValueError: a number is not finite.
     """
-    text = json.dumps(to_mapping(value), indent=1, allow_nan=False)
+    text = json.dumps(to_mapping(value), indent=1, allow_nan=False).encode("ascii") + b"\n"
+    if Path(path).is_file() and Path(path).read_bytes() == text:
+        return
     with atomic_write(path) as file:
-        file.write(text.encode("ascii") + b"\n")
+        file.write(text)
 
 
 def read_plain(path: StrPath, kind: type[PlainT], *, remedy: str, newest: int | None = None) -> PlainT | None:
