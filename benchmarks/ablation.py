@@ -47,6 +47,7 @@ from w2svqa.teachers.calibration import PseudoLabel
 
 FIGURES = ("within_mean", "within_worst", "pair_accuracy", "vmaf_srcc", "clean_order", "reasons", "timeline")
 MODEL = ModelConfig(widths=(16, 32, 48, 64))
+UNITS = "Spearman -1 to 1 for within and vmaf_srcc, else shares 0 to 1; [mean, standard deviation over seeds]"
 HELD_OUT = 10
 """Held-out clips for anchors and scale: fewer than a real run takes, the same for all arms."""
 
@@ -135,16 +136,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2svqa" / "ladder"
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
-    parser.add_argument("--data", default=os.environ.get("W2SVQA_DATA"), help="folder of the development data")
-    parser.add_argument("--manifest", choices=("tuning", "final"), default="final")
-    parser.add_argument("--cache", type=Path, default=cache, help="where benchmarks/ladder.py keeps its items")
-    parser.add_argument("--no-teachers", action="store_true", help="with the items of ladder.py --no-teachers")
-    parser.add_argument("--steps", type=int, default=400)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2, help="of a training")
+    parser = common_options(__doc__, steps=400)
     parser.add_argument("--arms", nargs="+", choices=list(ARMS), default=list(ARMS), metavar="NAME")
     parser.add_argument("--small", action="store_true", help="a dozen steps of two arms")
     options = parser.parse_args()
@@ -152,6 +144,21 @@ def parse() -> argparse.Namespace:
         print("small run: a dozen steps of two arms on tuning; these figures mean nothing")
         options.steps, options.seeds, options.arms, options.manifest = 12, 1, list(ARMS)[:2], "tuning"
     return options
+
+
+def common_options(doc: str | None, *, steps: int) -> argparse.ArgumentParser:
+    """Return a parser with the options of every ablation on a run and the ladder's items."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2svqa" / "ladder"
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
+    parser.add_argument("--data", default=os.environ.get("W2SVQA_DATA"), help="folder of the development data")
+    parser.add_argument("--manifest", choices=("tuning", "final"), default="final")
+    parser.add_argument("--cache", type=Path, default=cache, help="where benchmarks/ladder.py keeps its items")
+    parser.add_argument("--no-teachers", action="store_true", help="with the items of ladder.py --no-teachers")
+    parser.add_argument("--steps", type=int, default=steps, help="of what is trained anew")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="of a training")
+    return parser
 
 
 def read(options: argparse.Namespace) -> Material:
@@ -266,18 +273,22 @@ def held_out(versions: Sequence[VersionRow]) -> set[str]:
 def show(found: Mapping[str, Sequence[Mapping[str, float]]], options: argparse.Namespace) -> None:
     """Print mean and standard deviation over the seeds, then JSON."""
     print(f"\n{options.steps} steps, {options.seeds} seeds, manifest {options.manifest}: mean (standard deviation)")
-    print(f"{'':26}" + "".join(f"{each:>18}" for each in FIGURES))
-    rows = {}
+    print(json.dumps({"rows": print_table(found), "steps": options.steps, "n": options.seeds, "units": UNITS}))
+
+
+def print_table(found: Mapping[str, Sequence[Mapping[str, float]]], *, sign: str = "") -> dict[str, object]:
+    """Print one line per row, mean and standard deviation over its seeds, and return them; ``sign="+"`` shows signs."""
+    width = max(26, *(len(name) + 2 for name in found))
+    print(" " * width + "".join(f"{each:>18}" for each in FIGURES))
+    rows: dict[str, object] = {}
     for name, seeds in found.items():
         table = np.array([[figures[each] for each in FIGURES] for figures in seeds])
         means, spreads = table.mean(axis=0), table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(FIGURES))
-        cells = (f"{mean:.3f} ({spread:.3f})" for mean, spread in zip(means, spreads, strict=True))
-        print(f"{name:26}" + "".join(f"{cell:>18}" for cell in cells))
-        rows[name] = {
-            each: [number(mean), number(spread)] for each, mean, spread in zip(FIGURES, means, spreads, strict=True)
-        }
-    units = "Spearman -1 to 1 for within and vmaf_srcc, else shares 0 to 1; [mean, standard deviation over seeds]"
-    print(json.dumps({"rows": rows, "steps": options.steps, "n": options.seeds, "units": units}))
+        pairs = list(zip(means.tolist(), spreads.tolist(), strict=True))
+        cells = (f"{mean:{sign}.3f} ({spread:.3f})" for mean, spread in pairs)
+        print(f"{name:{width}}" + "".join(f"{cell:>18}" for cell in cells))
+        rows[name] = {each: [number(value) for value in pair] for each, pair in zip(FIGURES, pairs, strict=True)}
+    return rows
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,8 +35,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
-from ablation import FIGURES, MODEL, Material, held_out, read
-from ladder import number
+from ablation import FIGURES, MODEL, UNITS, Material, common_options, held_out, print_table, read
 from w2svqa.core.config import config_hash, to_mapping
 from w2svqa.core.errors import W2SVQAError
 from w2svqa.core.executor import ProcessExecutor
@@ -71,6 +69,8 @@ ROLES: Mapping[str, str] = {
 }
 BEFORE: Mapping[str, str] = {"(V)": "(IV)", "(V-a)": "(IV)", "(V-b)": "(IV)", "(VI)": "(V)"}
 """Rows that go on from another one's student."""
+ABOVE: Mapping[str, str] = {"(II)": "(I)", "(III)": "(II)", "(IV)": "(III)", **BEFORE}
+"""The row that each is compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,17 +114,8 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     """Read the command line."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "w2svqa" / "ladder"
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", type=Path, required=True, help="folder of a finished run")
-    parser.add_argument("--data", default=os.environ.get("W2SVQA_DATA"), help="folder of the development data")
-    parser.add_argument("--manifest", choices=("tuning", "final"), default="final")
-    parser.add_argument("--cache", type=Path, default=cache, help="where benchmarks/ladder.py keeps its items")
-    parser.add_argument("--no-teachers", action="store_true", help="with the items of ladder.py --no-teachers")
-    parser.add_argument("--steps", type=int, default=300, help="of the rows that begin anew")
+    parser = common_options(__doc__, steps=300)
     parser.add_argument("--later-steps", type=int, default=100, help="of each stage after the first")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2, help="of a training")
     parser.add_argument("--mine-clips", type=int, default=60, help="clips whose versions are looked through for errors")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="NAME")
     parser.add_argument("--small", action="store_true", help="a dozen steps of two rows")
@@ -258,25 +249,29 @@ def untouched(clip: ClipVersions) -> ClipVersions:
 
 
 def show(found: Mapping[str, Sequence[Mapping[str, float]]], options: argparse.Namespace) -> None:
-    """Print mean and standard deviation over the seeds, the difference to the row before, then JSON."""
+    """Print mean and standard deviation over the seeds, what each row adds to the one it goes on from, then JSON."""
     print(
         f"\n{options.steps} steps, {options.later_steps} in each later stage, {options.seeds} seeds, manifest"
         f" {options.manifest}: mean (standard deviation)"
     )
-    print(f"{'':40}" + "".join(f"{each:>18}" for each in FIGURES))
-    rows: dict[str, object] = {}
-    for row, seeds in found.items():
-        table = np.array([[figures[each] for each in FIGURES] for figures in seeds])
-        means, spreads = table.mean(axis=0), table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(FIGURES))
-        cells = (f"{mean:.3f} ({spread:.3f})" for mean, spread in zip(means, spreads, strict=True))
-        print(f"{row:6}{ROLES[row]:34}" + "".join(f"{cell:>18}" for cell in cells))
-        rows[row] = {
-            each: [number(mean), number(spread)] for each, mean, spread in zip(FIGURES, means, spreads, strict=True)
-        }
-    units = "Spearman -1 to 1 for within and vmaf_srcc, else shares 0 to 1; [mean, standard deviation over seeds]"
-    print(
-        json.dumps({"rows": rows, "steps": options.steps, "n": options.seeds, "units": units, "small": options.small})
-    )
+    rows = print_table({named(row): seeds for row, seeds in found.items()})
+    added = {named(row): differences(found[row], found[ABOVE[row]]) for row in found if ABOVE.get(row) in found}
+    print("\nbeside the row before, seed by seed")
+    gains = print_table({f"{name} - {ABOVE[name.split()[0]]}": seeds for name, seeds in added.items()}, sign="+")
+    figures = {"rows": rows, "differences": gains, "steps": options.steps, "later_steps": options.later_steps}
+    print(json.dumps({**figures, "n": options.seeds, "units": UNITS, "small": options.small}))
+
+
+def named(row: str) -> str:
+    """Return number and role of a row."""
+    return f"{row:6} {ROLES[row].strip()}"
+
+
+def differences(
+    seeds: Sequence[Mapping[str, float]], others: Sequence[Mapping[str, float]]
+) -> list[Mapping[str, float]]:
+    """Return by how much each seed's figures are above another row's of the same seed."""
+    return [{each: one[each] - other[each] for each in FIGURES} for one, other in zip(seeds, others, strict=True)]
 
 
 if __name__ == "__main__":

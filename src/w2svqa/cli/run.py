@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from w2svqa.cli import exits
+from w2svqa.cli.launch_options import AccelerateConfig, Launcher, Processes
 from w2svqa.cli.stages import stage_progress
 
 DATA_VARIABLE = "W2SVQA_DATA"
@@ -26,15 +27,9 @@ def run(
     workers: Annotated[
         int, typer.Option(min=1, help="Processes that distort, label and score clips side by side.")
     ] = 1,
-    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train side by side.")] = 1,
-    launcher: Annotated[
-        str | None,
-        typer.Option(metavar="LINE", help='What starts them instead of torchrun, such as "srun torchrun ...".'),
-    ] = None,
-    accelerate_config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Let Accelerate start them, by a configuration such as FSDP's.", exists=True),
-    ] = None,
+    processes: Processes = 1,
+    launcher: Launcher = None,
+    accelerate_config: AccelerateConfig = None,
 ) -> None:
     """Train a student from unlabeled videos: ingest, distort, label, then stage after stage pair, train, export, mine.
 

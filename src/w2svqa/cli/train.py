@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from w2svqa.cli import exits
+from w2svqa.cli.launch_options import AccelerateConfig, Launcher, Processes
 from w2svqa.cli.stages import stage_progress
 
 
@@ -16,15 +17,9 @@ def train(
         Path, typer.Argument(metavar="RUN", help="Folder of a run whose pairs are made.", exists=True, file_okay=False)
     ],
     stage: Annotated[int, typer.Option(min=1, metavar="K", help="Stage of weak-to-strong training.")] = 1,
-    processes: Annotated[int, typer.Option(min=1, metavar="N", help="Processes that share every batch.")] = 1,
-    launcher: Annotated[
-        str | None,
-        typer.Option(metavar="LINE", help='What starts them instead of torchrun, such as "srun torchrun ...".'),
-    ] = None,
-    accelerate_config: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Let Accelerate start them, by a configuration such as FSDP's.", exists=True),
-    ] = None,
+    processes: Processes = 1,
+    launcher: Launcher = None,
+    accelerate_config: AccelerateConfig = None,
 ) -> None:
     """Train one stage of a run, or what is left of it.
 
