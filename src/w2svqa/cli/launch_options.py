@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-Processes: TypeAlias = Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train side by side, each on its share of every batch.")]
+Processes: TypeAlias = Annotated[int, typer.Option(min=1, metavar="N", help="Processes that train side by side.")]
 
 Launcher: TypeAlias = Annotated[
     str | None,
