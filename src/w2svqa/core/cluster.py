@@ -166,9 +166,9 @@ def _keep_stdout_clean(ray: ModuleType) -> None:
 
     There is no setting for this (2.60); where the function is called otherwise, nothing changes.
     """
-    worker = ray._private.worker
+    worker = getattr(getattr(ray, "_private", None), "worker", None)
     report = getattr(worker, "print_to_stdstream", None)
-    if report is None or getattr(report, "is_ours", False):
+    if worker is None or report is None or getattr(report, "is_ours", False):
         return
 
     def shorter(data: dict[str, Any], *options: object, **named: object) -> None:
