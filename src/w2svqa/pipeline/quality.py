@@ -107,12 +107,10 @@ def _scored(source: str, stage: int, rows: Sequence[_Version], scores: Sequence[
         [rows[index].clip_id for index in ladder],
         [rows[index].kind for index in ladder],
     )
-    yield from rank_quality(
-        Labelling(stage=stage, source=source, against="vmaf"),
-        values,
-        [np.nan if row.vmaf is None or not row.primary else row.vmaf for row in rows],
-        [row.clip_id for row in rows],
-    )
+    vmaf = [np.nan if row.vmaf is None or not row.primary else row.vmaf for row in rows]
+    if np.isfinite(vmaf).any():  # it is measured where it labels pairs, and that is not on held-back contents
+        clips = [row.clip_id for row in rows]
+        yield from rank_quality(Labelling(stage=stage, source=source, against="vmaf"), values, vmaf, clips)
 
 
 def _paired(
