@@ -24,7 +24,8 @@ from w2svqa.students.runtime import COMPARATOR, DIAGNOSIS, ENCODER, CompactStude
 from w2svqa.students.views import MOTION_FRAMES, MOTION_SIZE, VIEW_SIZE, VIEWS
 
 TOLERANCE = 1e-3
-"""Largest allowed difference of a logit between ONNX Runtime and PyTorch; both compute in float32, in another order."""
+"""Largest allowed difference between ONNX Runtime and PyTorch, see :func:`largest_difference`; both compute in float32,
+in another order."""
 
 COUNTS = (0, 1, 2, 3, 30, MOTION_FRAMES)
 """Numbers of real motion frames that parity is checked with: none, too few, the fewest, a usual one, all."""
@@ -67,7 +68,9 @@ class _ViewsOnly(nn.Module):
 
 
 def largest_difference(model: CompactModel, student: CompactStudent, *, seed: int = 0) -> float:
-    """Return the largest absolute difference of a logit between the two, over random seconds.
+    """Return the largest difference of a logit between the two, over random seconds.
+
+    It is absolute where no logit is beyond 1, and else a share of the largest, for float32 rounds by shares.
 
     A second for each of :data:`COUNTS` motion frames, views and motion of rising contrast; compared are the levels of
     each against another, and the diagnosis of each.
@@ -84,7 +87,9 @@ def largest_difference(model: CompactModel, student: CompactStudent, *, seed: in
     encoded = student.encode_looks(looks)
     singles = [encoded[index : index + 1] for index in range(len(looks))]
     pairs = ((student.judge(singles, singles[::-1]), levels), (student.diagnosis(singles)[0], kinds))
-    return max(float(np.abs(ours - theirs.numpy()).max()) for ours, theirs in pairs)
+    return max(
+        float(np.abs(ours - theirs.numpy()).max()) / max(1.0, float(theirs.abs().max())) for ours, theirs in pairs
+    )
 
 
 def _random_looks(seed: int) -> Looks:
