@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import sha256_file
-from w2svqa.core.hub import fetch_snapshot
 from w2svqa.teachers.checkpoints import HUB, finite, matched, read_tensors, refuse_broken
 from w2svqa.teachers.parameters import DIGEST_DIGITS, damaged
 
@@ -194,10 +193,21 @@ def _from_hub(address: str, others: Sequence[str]) -> Path:
     owner, _, name = address.removeprefix(HUB).strip("/").partition("/")
     if not owner or not name or "/" in name:
         raise ConfigError(f"{address!r} is no folder on the hub", remedy=f"write {HUB}OWNER/NAME")
-    folder = fetch_snapshot(f"{owner}/{name}", [*others, *INDICES], address=address)
+    folder = _fetched(address, f"{owner}/{name}", [*others, *INDICES])
     known = [index.removesuffix(".index.json") for index in INDICES if (folder / index).is_file()]
     stem, suffix = Path(known[0] if known else SINGLES[0]).stem, Path(known[0] if known else SINGLES[0]).suffix
-    folder = fetch_snapshot(f"{owner}/{name}", [f"{stem}*{suffix}"], address=address)
+    folder = _fetched(address, f"{owner}/{name}", [f"{stem}*{suffix}"])
     if not known and not (folder / SINGLES[0]).is_file():
-        folder = fetch_snapshot(f"{owner}/{name}", [SINGLES[1]], address=address)
+        folder = _fetched(address, f"{owner}/{name}", [SINGLES[1]])
     return folder
+
+
+def _fetched(address: str, repository: str, patterns: list[str]) -> Path:
+    hub = require("huggingface_hub", extra="llm")
+    errors = require("huggingface_hub.errors", extra="llm")
+    try:
+        return Path(hub.snapshot_download(repository, allow_patterns=patterns))
+    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
+        raise MissingInputError(
+            f"cannot be fetched: {error}", path=address, remedy="fetch it by hand and name the folder"
+        ) from None
