@@ -178,7 +178,7 @@ def load_student(folder: Path, card: Mapping[str, Any], options: Mapping[str, st
     )
     student = LlavaStudent(model, motion, name=_name(str(card.get("name")), judging, settled), options=settled)
     if settled.prefix_file is not None:
-        anchors, _ = read_anchors(folder)
+        anchors, _ = read_anchors(folder, axes=3)
         student.keep(anchors, path=settled.prefix_file, made_by=_maker(card, model, settled))
     return student
 
@@ -194,9 +194,7 @@ def _part(card: Mapping[str, Any], key: str, kind: type[Any], folder: Path) -> A
         ) from None
 
 
-def _model(
-    folder: Path, card: Mapping[str, Any], config: LlavaConfig, base: Base, options: LlavaOptions
-) -> LlavaModel:
+def _model(folder: Path, card: Mapping[str, Any], config: LlavaConfig, base: Base, options: LlavaOptions) -> LlavaModel:
     device = device_of(options)
     kind = precision_of(options, device)
     source = options.checkpoint or base.checkpoint
