@@ -28,14 +28,11 @@ SCALE = Scale(anchor_positions=(-1.0, 0.0, 1.0), latent_zero=-2.0, latent_hundre
 CPU = {"device": "cpu", "dtype": "float32"}
 
 
-def tiny_student(
-    config: LlavaConfig | None = None, options: LlavaOptions | None = None, **others: object
-) -> LlavaStudent:
+def tiny_student(config: LlavaConfig | None = None, options: LlavaOptions | None = None) -> LlavaStudent:
     """A student of its own: tests may change its weights."""
     config = config or CONFIGS["released"]
-    model = load_llava(RANDOM_TINY, config)
-    chosen = options or LlavaOptions(**others)  # type: ignore[arg-type]
-    return LlavaStudent(model, load_motion(RANDOM_TINY, config), name="tiny", options=chosen)
+    model, motion = load_llava(RANDOM_TINY, config), load_motion(RANDOM_TINY, config)
+    return LlavaStudent(model, motion, name="tiny", options=options)
 
 
 def videos(model: LlavaModel, lengths: Sequence[int], seed: int = 0) -> list[Tokens]:

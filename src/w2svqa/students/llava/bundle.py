@@ -243,7 +243,7 @@ class _Stored:
         self._folder = folder
         self._package = require("safetensors", extra="llm")
         names, scale = card.get("weights"), card.get("lora_scale")
-        if not isinstance(names, list) or not set(names) <= set(card["files"]):
+        if not isinstance(names, list) or not all(name in list(card["files"]) for name in names):
             raise self._useless(CARD, f"lists weights that it has no hash of: {names!r}")
         if not isinstance(scale, int | float):
             raise self._useless(CARD, f"has no number 'lora_scale', but {scale!r}")
@@ -261,12 +261,12 @@ class _Stored:
             up = self._read(whole + UP)
             if value.ndim != 2 or up.shape[1:] != value.shape[:1]:
                 raise self._useless(self.files[name], f"{name!r} does not fit its other half")
-            value = target + self._scale * (up.float() @ value.float()).to(target)
+            value = self._scale * (up.float() @ value.float())
         if value.shape != target.shape:
             problem = f"{name!r} is {tuple(value.shape)}, the checkpoint's {tuple(target.shape)}"
             raise self._useless(self.files[name], problem)
         with torch.no_grad():
-            target.copy_(value)
+            target.copy_(value if whole == name else target.float() + value.to(target.device))
 
     def _read(self, name: str) -> Tensor:
         if name not in self.files:
