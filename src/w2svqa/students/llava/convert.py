@@ -1,31 +1,17 @@
 """Checkpoints in the format of the released code, with the names of LLaVA-NeXT -> ours, key by key.
 
-| released | ours |
-| --- | --- |
-| ``model.embed_tokens``, ``model.layers.N``, ``model.norm`` | ``language_model.model.*`` |
-| ``lm_head`` | ``language_model.lm_head`` |
-| ``model.vision_tower.vision_tower.vision_model.*`` | ``vision_tower.vision_model.*`` |
-| ``model.mm_projector.0``, ``.2`` | ``multi_modal_projector.linear_1``, ``linear_2`` |
-| ``model.image_newline`` | ``image_newline`` |
-| ``model.slowfast_projector.0``, ``.2`` | ``projector.0``, ``.2`` in ``motion.safetensors`` |
-| ``model.slowfast.feature_extraction.N``, the fast pathway | ``slowfast.blocks.N`` in ``motion.safetensors`` |
-
-Left out by name, for the released code never uses them: SlowFast's slow pathway and position embedding (its motion
-features come from files), the head of SigLIP, and of SigLIP's 27 layers the last where a checkpoint still has it.
-
-Source: released code (revision 2c7ca75), by the names of its modules; ``docs/llava.md`` says how a checkpoint is used.
+The names are in :mod:`w2svqa.students.llava.released`; ``docs/llava.md`` says how a checkpoint is used.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from w2svqa.core.errors import InputError, MissingInputError, StoreError, StrPath
 from w2svqa.core.extras import require
@@ -43,13 +29,11 @@ from w2svqa.students.llava.checkpoint import (
 )
 from w2svqa.students.llava.config import MOTION_WIDTH
 from w2svqa.students.llava.prompt import PAIR, prompt_ids
+from w2svqa.students.llava.released import check_facts, hub_configuration, hub_name, new_name
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-_HEAD_WIDTH = 72  # of SigLIP so400m's attention: 1152 / 16
-_POSITIONS, _SIDE, _PATCH = 729, 384, 14  # 27 x 27 patches of 14 leave 6 of 384 pixels unseen
-_KEPT_LAYERS = 26  # of the 27 of SigLIP so400m
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -57,46 +41,6 @@ _TOKENIZER_FILES = (
     "merges.txt",
     "added_tokens.json",
     "special_tokens_map.json",
-)
-_TEXT_FIELDS = (
-    "hidden_size",
-    "intermediate_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "vocab_size",
-    "max_position_embeddings",
-    "rms_norm_eps",
-)
-_OPTIONAL_TEXT_FIELDS = ("rope_theta", "hidden_act", "tie_word_embeddings", "bos_token_id", "eos_token_id")
-
-# What the configuration of a released checkpoint may say of the visual tokens; for all else there is no code here.
-_FIXED: Final[Mapping[str, str]] = {
-    "mm_projector_type": "mlp2x_gelu",
-    "mm_spatial_pool_mode": "bilinear",
-    "mm_newline_position": "one_token",
-    "mm_patch_merge_type": "spatial_unpad",
-}
-
-_RENAMED: Final = tuple(
-    (re.compile(pattern), target)
-    for pattern, target in (
-        (r"model\.(embed_tokens|layers|norm)\.(.+)", r"language_model.model.\1.\2"),
-        (r"lm_head\.weight", r"language_model.lm_head.weight"),
-        (r"model\.vision_tower\.vision_tower\.vision_model\.(.+)", r"vision_tower.vision_model.\1"),
-        (r"model\.mm_projector\.0\.(weight|bias)", r"multi_modal_projector.linear_1.\1"),
-        (r"model\.mm_projector\.2\.(weight|bias)", r"multi_modal_projector.linear_2.\1"),
-        (r"model\.image_newline", r"image_newline"),
-        (r"model\.slowfast_projector\.([02])\.(weight|bias)", PROJECTOR + r"\1.\2"),
-        (r"model\.slowfast\.feature_extraction\.(\d)\.(multipathway_blocks\.1\..+)", SLOWFAST + r"blocks.\1.\2"),
-    )
-)
-_LEFT_OUT: Final = re.compile(
-    r"model\.slowfast\.(position_embedding|position_ids|(slow|fast|adp)_avg_pool)\b.*"
-    r"|model\.slowfast\.feature_extraction\.\d\.(multipathway_blocks\.0|multipathway_fusion)\..+"
-    r"|model\.vision_tower\.vision_tower\.vision_model\.(head\..+|embeddings\.position_ids)"
-    rf"|model\.vision_tower\.vision_tower\.vision_model\.encoder\.layers\.{_KEPT_LAYERS}\..+"
-    r"|model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq"
 )
 
 
@@ -115,24 +59,6 @@ class Converted:
     weights: int
     left_out: tuple[str, ...]
     slowfast: str
-
-
-def new_name(key: str) -> str | None:
-    """Return the name that a weight of the released format has in ours; ``None`` if nothing uses it.
-
-    Raises:
-        KeyError: no weight of the released format is called so.
-
-    Example:
-        >>> new_name("model.mm_projector.2.bias"), new_name("model.slowfast.position_embedding.weight")
-        ('multi_modal_projector.linear_2.bias', None)
-    """
-    if _LEFT_OUT.fullmatch(key):
-        return None
-    for pattern, target in _RENAMED:
-        if match := pattern.fullmatch(key):
-            return match.expand(target)
-    raise KeyError(key)
 
 
 def convert_released(source: StrPath, target: Path, *, slowfast: StrPath | None = None) -> Converted:
@@ -157,42 +83,30 @@ def convert_released(source: StrPath, target: Path, *, slowfast: StrPath | None 
     if target.exists() and any(target.iterdir()):
         raise StoreError("is not empty", path=target, remedy="name a new folder")
     facts = read_json(folder / CONFIGURATION)
-    _check_facts(facts, folder / CONFIGURATION)
+    check_facts(facts, folder / CONFIGURATION)
     paths = weight_files(folder)
     shapes, left_out = _listed(paths, folder)
-    configuration = _configuration(facts, shapes, folder / CONFIGURATION)
+    configuration = hub_configuration(facts, shapes, folder)
     _check_complete(shapes, configuration, folder)
     prompt_ids(PAIR, read_tokenizer(folder))
-    target.mkdir(parents=True, exist_ok=True)
-    motion = _write_backbone(paths, target)
-    network, origin = _slowfast(motion, slowfast, folder)
-    projector = {key.removeprefix(PROJECTOR): value for key, value in motion.items() if key.startswith(PROJECTOR)}
-    write_motion(target / MOTION, projector, network)
-    for name in _TOKENIZER_FILES:
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, target / name)
-    (target / CONFIGURATION).write_text(json.dumps(configuration, indent=1) + "\n", encoding="utf-8")
+    scratch = target.with_name(f".{target.name}.part")
+    shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
+    scratch.mkdir(parents=True)
+    try:
+        motion = _write_backbone(paths, scratch)
+        network, origin = _slowfast(motion, slowfast, folder)
+        projector = {key.removeprefix(PROJECTOR): value for key, value in motion.items() if key.startswith(PROJECTOR)}
+        write_motion(scratch / MOTION, projector, network)
+        for name in _TOKENIZER_FILES:
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, scratch / name)
+        (scratch / CONFIGURATION).write_text(json.dumps(configuration, indent=1) + "\n", encoding="utf-8")
+        shutil.rmtree(target, ignore_errors=True)  # an empty folder
+        scratch.rename(target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     weights = len([name for name in shapes if not name.startswith(SLOWFAST)]) + len(network)
     return Converted(folder=target, weights=weights, left_out=tuple(sorted(left_out)), slowfast=origin)
-
-
-def _check_facts(facts: Mapping[str, object], path: Path) -> None:
-    """Refuse a configuration that asks for what there is no code for, or that is none of the released format."""
-    if facts.get("model_type") == "llava_onevision":
-        raise InputError("is in the format of the hub already", path=path, remedy="use the folder as it is")
-    missing = [name for name in _TEXT_FIELDS if name not in facts]
-    if missing:
-        raise InputError(
-            f"has no {', '.join(missing)}", path=path, remedy="name the folder of a checkpoint of the released code"
-        )
-    for name, wanted in _FIXED.items():
-        found = facts.get(name, wanted)
-        if found != wanted:
-            raise InputError(
-                f"{name} is {found!r}; there is code for {wanted!r} alone",
-                path=path,
-                remedy="name a checkpoint that was trained with the released scripts",
-            )
 
 
 def _listed(paths: list[Path], folder: Path) -> tuple[dict[str, tuple[int, ...]], list[str]]:
@@ -226,51 +140,6 @@ def _listed(paths: list[Path], folder: Path) -> tuple[dict[str, tuple[int, ...]]
 def _tensors(paths: list[Path]) -> Iterator[tuple[str, Tensor]]:
     for path in paths:
         yield from read_tensors(path, mapped=True).items()
-
-
-def _configuration(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]], path: Path) -> dict[str, Any]:
-    """Return the configuration of the hub's format. Sizes of the vision tower are those of its weights."""
-    fields = [*_TEXT_FIELDS, *(name for name in _OPTIONAL_TEXT_FIELDS if name in facts)]
-    vocabulary = int(str(facts["vocab_size"]))
-    return {
-        "architectures": ["LlavaOnevisionForConditionalGeneration"],
-        "model_type": "llava_onevision",
-        "text_config": {"model_type": "qwen2", **{name: facts[name] for name in fields}},
-        "vision_config": _vision(shapes, path.parent),
-        "image_token_index": min(151646, vocabulary - 2),
-        "video_token_index": min(151647, vocabulary - 1),
-        "projector_hidden_act": "gelu",
-        "vision_feature_layer": -1,
-        "vision_feature_select_strategy": "full",
-        "tie_word_embeddings": bool(facts.get("tie_word_embeddings", False)),
-        "dtype": str(facts.get("torch_dtype", facts.get("dtype", "bfloat16"))),
-    }
-
-
-def _vision(shapes: Mapping[str, tuple[int, ...]], folder: Path) -> dict[str, object]:
-    start = "vision_tower.vision_model."
-    layers = {name.split(".")[4] for name in shapes if name.startswith(f"{start}encoder.layers.")}
-    try:
-        width, _, patch, _ = shapes[f"{start}embeddings.patch_embedding.weight"]
-        positions = shapes[f"{start}embeddings.position_embedding.weight"][0]
-        inner = shapes[f"{start}encoder.layers.0.mlp.fc1.weight"][0]
-    except KeyError as error:
-        raise InputError(
-            f"lacks the weight of the vision tower that becomes {error.args[0]!r}",
-            path=folder,
-            remedy="name a whole checkpoint; one without its vision tower cannot be used",
-        ) from None
-    side = _SIDE if (positions, patch) == (_POSITIONS, _PATCH) else math.isqrt(positions) * patch
-    return {
-        "model_type": "siglip_vision_model",
-        "hidden_size": width,
-        "intermediate_size": inner,
-        "num_hidden_layers": len(layers),
-        "num_attention_heads": max(1, width // _HEAD_WIDTH),
-        "patch_size": patch,
-        "image_size": side,
-        "vision_use_head": False,
-    }
 
 
 def _check_complete(shapes: Mapping[str, tuple[int, ...]], configuration: Mapping[str, Any], folder: Path) -> None:
@@ -316,24 +185,6 @@ def _wanted(configuration: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     if configuration["tie_word_embeddings"]:
         names.pop("language_model.lm_head.weight", None)
     return names
-
-
-def hub_name(name: str) -> str:
-    """Return the name on the hub of a weight that transformers calls ``name``.
-
-    Example:
-        >>> hub_name("model.vision_tower.post_layernorm.bias"), hub_name("lm_head.weight")
-        ('vision_tower.vision_model.post_layernorm.bias', 'language_model.lm_head.weight')
-    """
-    for pattern, target in (
-        (r"model\.language_model\.", "language_model.model."),
-        (r"model\.vision_tower\.(vision_model\.)?", "vision_tower.vision_model."),
-        (r"model\.(?=multi_modal_projector|image_newline)", ""),
-        (r"lm_head\.", "language_model.lm_head."),
-    ):
-        if match := re.match(pattern, name):
-            return target + name[match.end() :]
-    return name
 
 
 def _write_backbone(paths: list[Path], target: Path) -> dict[str, Tensor]:
