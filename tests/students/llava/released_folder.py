@@ -38,14 +38,16 @@ def source_model(seed: int = 0) -> LlavaModel:
     return model
 
 
+def renamed(key: str) -> str:
+    """The released name of a weight of the backbone."""
+    for pattern, target in _NAMES:
+        key = re.sub(f"^{pattern}", target, key)
+    return key
+
+
 def released_state(model: LlavaModel, slowfast: SlowFast) -> dict[str, Tensor]:
     """Weights by the released names; the last layer of the vision tower and its head were deleted before training."""
-    state = {}
-    for key, value in model.backbone.state_dict().items():
-        name = key
-        for pattern, target in _NAMES:
-            name = re.sub(f"^{pattern}", target, name)
-        state[name] = value.clone()
+    state = {renamed(key): value.clone() for key, value in model.backbone.state_dict().items()}
     for key, value in model.motion_projector.state_dict().items():
         state[f"model.slowfast_projector.{key}"] = value.clone()
     for key, value in slowfast.state_dict().items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,10 +15,12 @@ from released_folder import (
     released_checkpoint,
     released_configuration,
     released_state,
+    renamed,
     source_model,
     write_released,
 )
 from torch import Tensor
+from transformers import LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration
 
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StoreError
 from w2svqa.networks.slowfast import SlowFast
@@ -26,7 +29,8 @@ from w2svqa.students.llava.checkpoint import load_llava, load_motion
 from w2svqa.students.llava.config import released_config
 from w2svqa.students.llava.convert import convert_released
 from w2svqa.students.llava.model import LlavaModel
-from w2svqa.students.llava.released import new_name
+from w2svqa.students.llava.motion import MotionProjector
+from w2svqa.students.llava.released import hub_configuration, new_name
 
 pytestmark = pytest.mark.llm
 
@@ -224,3 +228,37 @@ def test_the_key_map_covers_every_tensor_of_slowfast_r50() -> None:
     fast = {key for key in keys if ".multipathway_blocks.1." in key}
     assert {key for key, name in names.items() if name is not None} == fast
     assert all(names[key] == f"slowfast.{key}" for key in fast)
+
+
+def test_the_key_map_covers_the_checkpoint_at_full_size() -> None:
+    """Names and shapes alone: Qwen2-7B, SigLIP so400m less its last layer."""
+    facts = {
+        "hidden_size": 3584,
+        "intermediate_size": 18944,
+        "num_hidden_layers": 28,
+        "num_attention_heads": 28,
+        "num_key_value_heads": 4,
+        "vocab_size": 152064,
+        "max_position_embeddings": 32768,
+        "rms_norm_eps": 1e-6,
+        "rope_theta": 1e6,
+    }
+    with torch.device("meta"):
+        shape = LlavaOnevisionConfig(text_config={"model_type": "qwen2", **facts})
+        backbone = LlavaOnevisionForConditionalGeneration(shape)
+        projector = MotionProjector(3584)
+    released = {renamed(key): tuple(value.shape) for key, value in backbone.state_dict().items()}
+    released |= {f"model.slowfast_projector.{key}": tuple(value.shape) for key, value in projector.state_dict().items()}
+    shapes = {str(new_name(key)): size for key, size in released.items()}
+    assert len(shapes) == len(released) == 769
+    configuration = hub_configuration(facts, shapes, Path("released"))
+    vision = configuration["vision_config"]
+    assert {key: vision[key] for key in ("num_hidden_layers", "num_attention_heads", "image_size", "patch_size")} == {
+        "num_hidden_layers": 26,
+        "num_attention_heads": 16,
+        "image_size": 384,
+        "patch_size": 14,
+    }
+    convert.check_complete(shapes, configuration, Path("released"))
+    # with SlowFast's 33.6 M these are 8077.8 M; the paper counts 8075.24 M
+    assert sum(map(math.prod, shapes.values())) == pytest.approx(8044.1e6, rel=1e-4)

@@ -35,7 +35,7 @@ WORTH = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass
-class Judged(Student):
+class Judged:
     """The model as a student, or logits given by hand."""
 
     model: LlavaModel | None = None
