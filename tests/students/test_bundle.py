@@ -14,7 +14,7 @@ import pytest
 import torch
 from foreign_paths import foreign_paths
 
-from w2svqa.core.errors import BundleError
+from w2svqa.core.errors import BundleError, ConfigError
 from w2svqa.core.levels import LEVELS
 from w2svqa.preference.scale import Scale
 from w2svqa.students.bundle import (
@@ -336,3 +336,9 @@ def test_the_card_is_the_same_for_the_same_files(bundle: Path, exported: Path) -
     write_anchors(bundle, TOKENS, PREFERENCES)
     write_card(bundle, CARD_TEXT)
     assert (bundle / CARD).read_bytes() == (exported / CARD).read_bytes()
+
+
+def test_a_compact_student_has_no_options(bundle: Path) -> None:
+    assert load_bundle(bundle, {}).student.name == "tiny"
+    with pytest.raises(ConfigError, match="a compact student has no options, such as 'dtype'"):
+        load_bundle(bundle, {"dtype": "float32"})

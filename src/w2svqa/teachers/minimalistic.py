@@ -32,17 +32,24 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from w2svqa.core.errors import ConfigError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
+from w2svqa.networks.checkpoints import (
+    DIGEST_DIGITS,
+    HUB,
+    Checkpoint,
+    fill,
+    find_checkpoint,
+    fitting_checkpoint,
+    read_checkpoint,
+)
 from w2svqa.teachers.base import BaseTeacher, at_least_one
-from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.frames import Frame, in_batches
 from w2svqa.teachers.minimalistic_pictures import Second, key_picture, motion_clip, motion_picture, seconds_of
-from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from w2svqa.networks.slowfast import SlowFast
     from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
-    from w2svqa.teachers.networks.slowfast import SlowFast
 
 ARITHMETIC = 1
 MOTION_FILE = "SLOWFAST_8x8_R50.pyth"
@@ -187,7 +194,7 @@ class MinimalisticIx(BaseTeacher):
     @classmethod
     def identify(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> str:
         """Return the version that :meth:`load` would give, from the files alone; arguments and errors are the same."""
-        from w2svqa.teachers.networks.slowfast import CLASSIFIER, SlowFast
+        from w2svqa.networks.slowfast import CLASSIFIER, SlowFast
 
         del device  # as good as any
         at_least_one(batch, "batch", cls.name)
@@ -265,7 +272,7 @@ def _fitting(path: StrPath, motion: int) -> Checkpoint:
 
 def _filled_motion(checkpoint: Checkpoint) -> tuple[str, SlowFast]:
     """Return the start of the checkpoint's SHA-256, and SlowFast without its slow pathway, which is not needed."""
-    from w2svqa.teachers.networks.slowfast import CLASSIFIER, SlowFast
+    from w2svqa.networks.slowfast import CLASSIFIER, SlowFast
 
     torch = require("torch", extra="train")
     with torch.device("meta"):
