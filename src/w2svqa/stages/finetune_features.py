@@ -1,0 +1,471 @@
+"""precomputed features + ratings -> feature student, measured on splits by content: no video is needed.
+
+Each seed divides the contents into training and test. The training part alone says, on inner folds, how the student is
+trained; the test part is scored once. The student of all ratings is trained as most seeds chose.
+
+A student is the mean of a few networks with other starts: on some hundred ratings a single one depends much on its
+own.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save
+
+from w2svqa.core.config import from_mapping, to_mapping
+from w2svqa.core.errors import ConfigError, InputError, StoreError, StrPath
+from w2svqa.core.files import atomic_write
+from w2svqa.core.random import generator
+from w2svqa.core.resume import Kept, map_resumed
+from w2svqa.core.statistics import spearman
+from w2svqa.core.store import fingerprint
+from w2svqa.stages.evaluation_statistics import Drawing, measure_agreement
+from w2svqa.stages.feature_training import FeatureTrainConfig, train_on_ratings
+from w2svqa.stages.finetune_data import content_folds
+from w2svqa.stages.name_join import join_names
+from w2svqa.stages.ratings import COLUMNS, Rating, Ratings
+from w2svqa.students.features import FeatureConfig, FeatureModel
+from w2svqa.teachers.score_tables import Table, read_table
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Progress = Callable[[int, int, str], None]
+
+FEWEST: Final = 50
+"""Rated videos with features, at least."""
+
+WEIGHTS: Final = "weights.safetensors"
+CARD: Final = "card.json"
+SCORES: Final = "scores.csv"
+JOURNAL: Final = "seeds.jsonl"
+
+_MEASURES: Final = ("srcc", "krcc", "plcc", "rmse")
+_NOT_FEATURES: Final = ("name", "mos", "deviation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureTuneConfig:
+    """How a feature student is trained and measured.
+
+    Attributes:
+        seeds: splits.
+        test_share: of the videos, by content.
+        candidates: ways of training; the best on inner folds is taken.
+        inner: folds that choose.
+        members: networks of a student.
+        seed: of the first split; the others follow it.
+    """
+
+    seeds: int = 10
+    test_share: float = 0.2
+    candidates: tuple[FeatureTrainConfig, ...] = field(
+        default=(
+            FeatureTrainConfig(epochs=20, batch=128, learning_rate=1e-3),
+            FeatureTrainConfig(epochs=40, batch=128, learning_rate=1e-3),
+            FeatureTrainConfig(epochs=40, batch=128, learning_rate=1e-3, dropout=0.1),
+            FeatureTrainConfig(epochs=60, batch=128, learning_rate=1e-3, dropout=0.3),
+        )
+    )
+    inner: int = 4
+    members: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject numbers that cannot be.
+
+        Raises:
+            ConfigError: no seed, candidate, member or inner folds, or a share outside (0, 1).
+        """
+        if min(self.seeds, self.members, len(self.candidates)) < 1 or self.inner < 2 or not 0 < self.test_share < 1:
+            raise ConfigError(
+                f"{self.seeds} seeds, {self.members} members, {self.inner} inner folds, test share {self.test_share}",
+                remedy="seeds and members 1 or more, inner 2 or more, a share between 0 and 1",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RatedFeatures:
+    """Videos with features and a rating.
+
+    Attributes:
+        features: float64 ``(N, F)``; what is not finite is missing.
+        rows: ratings of the same videos, in order.
+        higher_is_better: direction of the ratings.
+        columns: names of the features.
+        notes: what did not fit.
+    """
+
+    features: Floats
+    rows: tuple[Rating, ...]
+    higher_is_better: bool
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def values(self) -> Floats:
+        """Ratings, higher is better, float64 ``(N,)``."""
+        sign = 1 if self.higher_is_better else -1
+        return sign * np.array([row.value for row in self.rows])
+
+    @property
+    def contents(self) -> list[str]:
+        """Of each video."""
+        return [row.content for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedFound:
+    """One split.
+
+    Attributes:
+        candidate: number of the one chosen.
+        figures: by measure, on the test part.
+        test: places of the test part.
+        scores: of these, on the scale of the ratings' deviations around their mean.
+    """
+
+    candidate: int
+    figures: Mapping[str, float]
+    test: tuple[int, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FeaturesTuned:
+    """What came of it.
+
+    Attributes:
+        seeds: each split.
+        members: networks of the student of all ratings.
+        candidate: number of the way they were trained.
+        rated: what they learned from.
+    """
+
+    seeds: tuple[SeedFound, ...]
+    members: tuple[FeatureModel, ...]
+    candidate: int
+    rated: RatedFeatures
+
+    def mean(self, measure: str) -> tuple[float, float]:
+        """Return a measure's mean over the splits and its standard deviation; the latter NaN for one split."""
+        found = [seed.figures[measure] for seed in self.seeds]
+        return float(np.mean(found)), float(np.std(found, ddof=1)) if len(found) > 1 else math.nan
+
+
+def read_features(paths: Sequence[StrPath], ratings: Ratings) -> RatedFeatures:
+    """Join tables of features with ratings by the videos' names.
+
+    A table has a column of names; every other column whose cells are numbers is a feature, but those that are called
+    as ratings or their deviations are left out: they would give away what is to be predicted.
+
+    Args:
+        paths: tables: CSV, Parquet or JSON. Videos must be in all of them.
+        ratings: of the videos.
+
+    Raises:
+        InputError: a table is damaged, names a video twice, or has no feature; or fewer than :data:`FEWEST` videos
+            have both.
+    """
+    notes = list(ratings.notes)
+    tables = [_columns(read_table(path), notes) for path in paths]
+    if not tables:
+        raise ConfigError("there is no table of features", remedy="name one with --features")
+    joins = [join_names(ratings.names, list(rows), dropped=ratings.benchmark.dropped) for _, rows in tables]
+    kept = [row for row in ratings.rows if all(row.name in join.pairs for join in joins)]
+    for path, join in zip(paths, joins, strict=True):
+        notes += [f"{Path(path).name}: {line}" for line in join.lines("ratings", "features")]
+    if len(kept) < FEWEST:
+        raise InputError(
+            f"{len(kept)} of {len(ratings.rows)} rated videos have features, {FEWEST} are needed",
+            path=paths[0],
+            remedy="check the names, or rate more videos",
+        )
+    parts = [
+        np.array([rows[join.pairs[row.name]] for row in kept]) for (_, rows), join in zip(tables, joins, strict=True)
+    ]
+    return RatedFeatures(
+        features=np.concatenate(parts, axis=1),
+        rows=tuple(kept),
+        higher_is_better=ratings.benchmark.higher_is_better,
+        columns=tuple(column for names, _ in tables for column in names),
+        notes=tuple(notes),
+    )
+
+
+def _columns(table: Table, notes: list[str]) -> tuple[list[str], dict[str, list[float]]]:
+    """Names of the features of a table, and the features of each video."""
+    said = {key: set(COLUMNS[key]) for key in _NOT_FEATURES}
+    names = [column for column in table.columns if column.strip().lower() in said["name"]]
+    if not names:
+        raise InputError(
+            "has no column of names", path=table.path, remedy=f"it has {', '.join(list(table.columns)[:5])}"
+        )
+    dropped = [c for c in table.columns if c.strip().lower() in said["mos"] | said["deviation"]]
+    if dropped:
+        notes.append(f"{Path(table.path).name}: {', '.join(dropped)} say what people said, and are no features")
+    found = {
+        column: numbers
+        for column, cells in table.columns.items()
+        if column not in (*dropped, *names) and (numbers := _numbers(cells)) is not None
+    }
+    if not found:
+        raise InputError("has no column of numbers", path=table.path, remedy="give one feature a column")
+    texts = [str(cell) for cell in table.columns[names[0]]]
+    if len(set(texts)) < len(texts):
+        twice = next(text for text, count in Counter(texts).items() if count > 1)
+        raise InputError(f"has {twice} twice", path=table.path, remedy="keep one row for each video")
+    rows = np.array(list(found.values())).T.tolist()
+    return list(found), dict(zip(texts, rows, strict=True))
+
+
+def _numbers(cells: Sequence[object]) -> list[float] | None:
+    """The numbers of a column, NaN where a cell is empty; ``None`` for a column of text."""
+    try:
+        return [math.nan if cell is None or cell == "" else float(str(cell)) for cell in cells]
+    except ValueError:
+        return None
+
+
+def finetune_features(
+    rated: RatedFeatures,
+    config: FeatureTuneConfig | None = None,
+    output: StrPath | None = None,
+    *,
+    workers: int = 1,
+    progress: Progress = lambda done, total, text: None,  # noqa: ARG005 (the names are the interface)
+) -> FeaturesTuned:
+    """Train and measure a feature student on ratings.
+
+    Args:
+        rated: from :func:`read_features`.
+        config: how.
+        output: folder that gets the student of all ratings, the test scores of every video and the journal of finished
+            seeds; ``None`` writes nothing.
+        workers: seeds side by side.
+        progress: called as ``progress(done, total, text)``.
+
+    Raises:
+        InputError: too few contents to divide, or all ratings are the same.
+        StoreError: the folder is of other features, ratings or settings, or cannot be written.
+        W2SVQAError: a split cannot be trained.
+    """
+    config = config or FeatureTuneConfig()
+    _check(rated, config)
+    seeds = _seeds(rated, config, output, workers, progress)
+    votes = Counter(seed.candidate for seed in seeds)
+    candidate = max(votes, key=lambda number: (votes[number], -number))
+    members = _members(rated.features, rated.values, config.candidates[candidate], config, "all")
+    tuned = FeaturesTuned(seeds=tuple(seeds), members=members, candidate=candidate, rated=rated)
+    if output is not None:
+        _write(Path(output), tuned, config)
+    return tuned
+
+
+def _check(rated: RatedFeatures, config: FeatureTuneConfig) -> None:
+    contents = len(set(rated.contents))
+    if contents < 2 * config.inner or round(contents * config.test_share) < 1:
+        raise InputError(
+            f"{contents} contents are too few for {config.inner} inner folds and a test",
+            remedy="rate other contents, or ask for fewer inner folds",
+        )
+    if np.ptp(rated.values) == 0:
+        raise InputError("all ratings are the same", remedy="check the column of ratings")
+
+
+def _seeds(
+    rated: RatedFeatures, config: FeatureTuneConfig, output: StrPath | None, workers: int, progress: Progress
+) -> list[SeedFound]:
+    numbers = list(range(config.seeds))
+    split = _Split(rated=rated, config=config)
+    if output is None:
+        found = []
+        for number in numbers:
+            found.append(split(number))
+            progress(len(found), len(numbers), f"seed {number}")
+        return found
+    kept: Kept[int, SeedFound] = Kept(
+        path=Path(output) / JOURNAL,
+        fingerprint=fingerprint("finetune features", config, {"features": _hash(rated)}),
+        key=str,
+        name=lambda number: f"seed {number}",
+        encode=to_mapping,
+        decode=_decode,
+    )
+    made, failed = map_resumed(split, numbers, kept, workers=workers, progress=progress)
+    if failed:
+        raise StoreError("; ".join(f"seed {seed}: {problem}" for seed, problem in failed.items()), path=output)
+    return [made[str(number)] for number in numbers]
+
+
+def _decode(value: object) -> SeedFound:
+    if not isinstance(value, dict):
+        raise StoreError("a kept seed is no mapping", remedy=f"delete {JOURNAL}")
+    return from_mapping(SeedFound, value)
+
+
+def _hash(rated: RatedFeatures) -> str:
+    said = json.dumps([[row.name, row.content] for row in rated.rows]).encode()
+    return sha256(said + rated.features.tobytes() + rated.values.tobytes()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Split:
+    """The work of one seed; it can be sent to another process."""
+
+    rated: RatedFeatures
+    config: FeatureTuneConfig
+
+    def __call__(self, number: int) -> SeedFound:
+        config, rated = self.config, self.rated
+        test = test_places(rated.contents, config.test_share, config.seed + number)
+        learned = np.setdiff1d(np.arange(len(rated.rows)), test)
+        features, ratings = rated.features[learned], rated.values[learned]
+        contents = [rated.contents[place] for place in learned.tolist()]
+        candidate = _choose(features, ratings, contents, config, number)
+        members = _members(features, ratings, config.candidates[candidate], config, f"seed {number}")
+        scores = feature_scores(members, rated.features[test])
+        told = measure_agreement(
+            scores, rated.values[test], [rated.contents[place] for place in test.tolist()], Drawing(resamples=0)
+        )
+        return SeedFound(
+            candidate=candidate,
+            figures={measure: told.figures[measure].value for measure in _MEASURES},
+            test=tuple(test.tolist()),
+            scores=tuple(scores.tolist()),
+        )
+
+
+def test_places(contents: Sequence[str], share: float, seed: int) -> Ints:
+    """Return the places of a test part of about a share of the videos, whole contents, in rising order.
+
+    Example:
+        >>> test_places(["a", "a", "b", "b", "c", "c"], 0.34, 0).size
+        2
+    """
+    folds = round(1 / share)
+    if len(set(contents)) >= folds and abs(1 / folds - share) < 1e-9:
+        return np.flatnonzero(content_folds(contents, folds, seed, "feature test") == 0)
+    known = sorted(set(contents))
+    order = [known[place] for place in generator(seed, "feature test").permutation(len(known)).tolist()]
+    taken: set[str] = set()
+    count = 0
+    for content in order:
+        if count >= share * len(contents):
+            break
+        taken.add(content)
+        count += contents.count(content)
+    return np.array([place for place, content in enumerate(contents) if content in taken], np.int64)
+
+
+def _choose(features: Floats, ratings: Floats, contents: Sequence[str], config: FeatureTuneConfig, number: int) -> int:
+    """The candidate that orders the inner folds best; the first among equals."""
+    folds = content_folds(contents, config.inner, config.seed + number, "feature inner")
+    means = []
+    for candidate in config.candidates:
+        found = []
+        for fold in range(config.inner):
+            own, others = folds == fold, folds != fold
+            members = _members(features[others], ratings[others], candidate, config, f"inner {number} {fold}")
+            found.append(spearman(feature_scores(members, features[own]), ratings[own]))
+        means.append(float(np.mean(found)))
+    return int(np.argmax(means))
+
+
+def _members(
+    features: Floats, ratings: Floats, candidate: FeatureTrainConfig, config: FeatureTuneConfig, label: str
+) -> tuple[FeatureModel, ...]:
+    seeds = generator(config.seed, "feature members", label).integers(1 << 31, size=config.members).tolist()
+    return tuple(train_on_ratings(features, ratings, candidate, seed=seed) for seed in seeds)
+
+
+def feature_scores(members: Sequence[FeatureModel], features: Floats) -> Floats:
+    """Return the scores of videos, float64 ``(N,)``, higher is better: the mean of the networks' qualities.
+
+    Args:
+        members: of one student.
+        features: float64 ``(N, F)``; what is not finite is missing.
+
+    Raises:
+        ValueError: vectors of another length.
+    """
+    with torch.inference_mode():
+        each = [member.quality(member.standardised(features)).double().numpy() for member in members]
+    scores: Floats = np.mean(each, axis=0)
+    return scores
+
+
+def _write(folder: Path, tuned: FeaturesTuned, config: FeatureTuneConfig) -> None:
+    """Write the student, its card and the test scores."""
+    weights = {
+        f"{number}.{name}": tensor.contiguous()
+        for number, member in enumerate(tuned.members)
+        for name, tensor in member.state_dict().items()
+    }
+    with atomic_write(folder / WEIGHTS) as file:
+        file.write(save(weights))
+    with atomic_write(folder / SCORES) as file:
+        file.write(_test_scores(tuned).encode())
+    card = {
+        "format": "w2svqa-features",
+        "format_version": 1,
+        "columns": list(tuned.rated.columns),
+        "model": to_mapping(tuned.members[0].config),
+        "members": len(tuned.members),
+        "trained": to_mapping(config.candidates[tuned.candidate]),
+        "videos": len(tuned.rated.rows),
+        "figures": {
+            name: {"value": round(tuned.mean(name)[0], 4), "sd": _rounded(tuned.mean(name)[1]), "n": len(tuned.seeds)}
+            for name in _MEASURES
+        },
+    }
+    with atomic_write(folder / CARD) as file:
+        file.write(json.dumps(card, indent=1).encode() + b"\n")
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _test_scores(tuned: FeaturesTuned) -> str:
+    """Of every video the mean of its scores in the splits that tested it; those that none did have no row."""
+    said: dict[int, list[float]] = {}
+    for seed in tuned.seeds:
+        for place, score in zip(seed.test, seed.scores, strict=True):
+            said.setdefault(place, []).append(score)
+    lines = [f"{tuned.rated.rows[place].name},{np.mean(scores)!r}" for place, scores in sorted(said.items())]
+    return "\n".join(["name,score", *lines]) + "\n"
+
+
+def read_feature_student(folder: StrPath) -> tuple[tuple[FeatureModel, ...], tuple[str, ...]]:
+    """Return the networks of a feature student and the names of the features that it takes, in order.
+
+    Raises:
+        StoreError: the folder holds none, or it is damaged.
+    """
+    path = Path(folder)
+    try:
+        card = json.loads((path / CARD).read_bytes())
+        size = from_mapping(FeatureConfig, card["model"])
+        weights = load_file(path / WEIGHTS)
+        members = []
+        for number in range(int(card["members"])):
+            member = FeatureModel(size)
+            own = f"{number}."
+            member.load_state_dict({key.removeprefix(own): weights[key] for key in weights if key.startswith(own)})
+            members.append(member.eval())
+        return tuple(members), tuple(str(column) for column in card["columns"])
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+        raise StoreError(
+            f"holds no feature student: {error}", path=folder, remedy="run w2svqa finetune --features again"
+        ) from None
