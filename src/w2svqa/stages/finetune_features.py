@@ -328,7 +328,7 @@ class _Split:
 
     def __call__(self, number: int) -> SeedFound:
         config, rated = self.config, self.rated
-        test = test_places(rated.contents, config.test_share, config.seed + number)
+        test = held_out_places(rated.contents, config.test_share, config.seed + number)
         learned = np.setdiff1d(np.arange(len(rated.rows)), test)
         features, ratings = rated.features[learned], rated.values[learned]
         contents = [rated.contents[place] for place in learned.tolist()]
@@ -346,25 +346,22 @@ class _Split:
         )
 
 
-def test_places(contents: Sequence[str], share: float, seed: int) -> Ints:
+def held_out_places(contents: Sequence[str], share: float, seed: int) -> Ints:
     """Return the places of a test part of about a share of the videos, whole contents, in rising order.
 
     Example:
-        >>> test_places(["a", "a", "b", "b", "c", "c"], 0.34, 0).size
+        >>> held_out_places(["a", "a", "b", "b", "c", "c"], 0.3, 0).size
         2
     """
-    folds = round(1 / share)
-    if len(set(contents)) >= folds and abs(1 / folds - share) < 1e-9:
-        return np.flatnonzero(content_folds(contents, folds, seed, "feature test") == 0)
-    known = sorted(set(contents))
-    order = [known[place] for place in generator(seed, "feature test").permutation(len(known)).tolist()]
+    sizes = Counter(contents)
+    known = sorted(sizes)
     taken: set[str] = set()
     count = 0
-    for content in order:
+    for place in generator(seed, "feature test").permutation(len(known)).tolist():
         if count >= share * len(contents):
             break
-        taken.add(content)
-        count += contents.count(content)
+        taken.add(known[place])
+        count += sizes[known[place]]
     return np.array([place for place, content in enumerate(contents) if content in taken], np.int64)
 
 

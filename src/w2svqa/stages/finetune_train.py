@@ -94,10 +94,8 @@ class TuneConfig:
     candidates: tuple[Candidate, ...] = field(
         default=(
             Candidate(parts="quality", pull=0.1),
-            Candidate(parts="quality", pull=0.001),
             Candidate(parts="token", pull=0.1),
             Candidate(parts="token", pull=0.01),
-            Candidate(parts="token", pull=0.001),
         )
     )
     steps: int = 300
