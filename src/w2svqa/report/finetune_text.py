@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from w2svqa.report.evaluation_tables import SHOWN, interval_text, row_text
-from w2svqa.stages.evaluate import Evaluation
-from w2svqa.stages.finetune import AFTER, BEFORE, Finetuned
-from w2svqa.stages.finetune_folds import UNTOUCHED
+
+if TYPE_CHECKING:
+    from w2svqa.stages.evaluate import Evaluation
+    from w2svqa.stages.finetune import Finetuned
 
 _WIDTH: Final = 24
 
@@ -19,6 +20,8 @@ def lines(found: Finetuned) -> Iterator[str]:
     Args:
         found: of :func:`w2svqa.stages.finetune.finetune`.
     """
+    from w2svqa.stages.finetune_folds import UNTOUCHED  # which needs torch
+
     yield "of test folds, by students that did not see them; 95 % intervals by content"
     yield from _table(found.evaluation)
     if found.test is not None:
@@ -41,6 +44,8 @@ def lines(found: Finetuned) -> Iterator[str]:
 
 
 def _table(evaluation: Evaluation) -> Iterator[str]:
+    from w2svqa.stages.finetune import AFTER, BEFORE
+
     rows = {(row.model, row.measure): row for row in evaluation.figures if not row.facet}
     yield f"{'':6}{BEFORE:{_WIDTH}}{AFTER:{_WIDTH}}difference"
     for measure, title in SHOWN.items():

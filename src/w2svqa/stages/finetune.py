@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,12 +25,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.config import config_hash, to_mapping
-from w2svqa.core.errors import ConfigError, StrPath, W2SVQAError
+from w2svqa.core.errors import StrPath, W2SVQAError
 from w2svqa.core.files import atomic_write, hold, sha256_file
 from w2svqa.core.journal import Journal
 from w2svqa.core.store import fingerprint
 from w2svqa.stages.evaluate import EvaluateConfig, Evaluation, evaluate
-from w2svqa.stages.evaluation_models import RatedSet, ScoreTable, trained_on
+from w2svqa.stages.evaluation_models import RatedSet, ScoreTable
 from w2svqa.stages.finetune_bundle import (
     CardFacts,
     Interval,
@@ -41,16 +41,11 @@ from w2svqa.stages.finetune_bundle import (
 )
 from w2svqa.stages.finetune_data import (
     RatedVideos,
-    check_enough,
     content_folds,
-    gather,
-    joined,
-    refuse_shared,
 )
 from w2svqa.stages.finetune_folds import (
     UNTOUCHED,
     Choice,
-    FoldConfig,
     FoldFound,
     Material,
     choose,
@@ -59,11 +54,12 @@ from w2svqa.stages.finetune_folds import (
     run_fold,
     train_chosen,
 )
-from w2svqa.stages.finetune_ladder import LadderChange, ladder_change, ladder_places
+from w2svqa.stages.finetune_ladder import LadderChange, ladder_change
+from w2svqa.stages.finetune_material import FinetuneConfig, Source, points_of, told_ends
 from w2svqa.stages.finetune_scale import Judged
-from w2svqa.stages.finetune_seen import Vectors, read_model, see_ladders, see_videos
-from w2svqa.stages.pool_videos import FileHashes
-from w2svqa.students.bundle import CARD, SHIPPED, bundle_folder, load_bundle
+from w2svqa.students.bundle import CARD, SHIPPED, bundle_folder
+
+__all__ = ["AFTER", "ARITHMETIC", "BEFORE", "FinetuneConfig", "Finetuned", "Progress", "finetune", "srcc_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -75,44 +71,6 @@ ARITHMETIC: Final = 1
 BEFORE: Final = "before"
 AFTER: Final = "after"
 """What the two students are called in tables."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinetuneConfig:
-    """How a student is fine-tuned.
-
-    Attributes:
-        folds: cross-validation, training, and how far the order of severities may fall.
-        ends: ratings that score 0 and 100, on the scale of the table; the least and the greatest rating if not given.
-        ladder_contents: contents whose order of severities is watched, at most; 0 for none.
-        kinds: distortions of these ladders; all that the student can name if empty.
-        resamples: of the intervals.
-        workers: processes that decode.
-        license: of the rated videos, for the card.
-        name: of the new student; the old one's and that of the ratings if empty.
-    """
-
-    folds: FoldConfig = field(default_factory=FoldConfig)
-    ends: tuple[float, float] | None = None
-    ladder_contents: int = 24
-    kinds: tuple[str, ...] = ()
-    resamples: int = 1000
-    workers: int = 1
-    license: str = "unknown"
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        """Reject numbers that cannot be.
-
-        Raises:
-            ConfigError: ends that do not rise, or a negative number of contents.
-        """
-        if self.ends is not None and not self.ends[0] < self.ends[1]:
-            raise ConfigError(f"a scale from {self.ends[0]:g} to {self.ends[1]:g}", remedy="give the lower end first")
-        if self.ladder_contents < 0 or self.folds.folds < 2:
-            raise ConfigError(
-                f"{self.ladder_contents} ladders, {self.folds.folds} folds", remedy="ladders 0 or more, folds 2 or more"
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -195,13 +153,13 @@ class _Run:
 
     def __init__(self, place: Path, config: FinetuneConfig, student: str, progress: Progress) -> None:
         self._place, self._config, self._student, self._progress = place, config, student, progress
-        self._notes: list[str] = []
 
     def whole(self, rated: RatedSet, test: RatedSet | None, target: Path) -> Finetuned:
         config = self._config
-        learned, tested = self._read(rated, test)
-        material = self._material(learned)
-        held, seen = self._see(tested) if tested is not None else (None, None)
+        source = Source(place=self._place, student=self._student, config=config, progress=self._progress)
+        learned, tested = source.read(rated, test)
+        material = source.material(learned)
+        held, seen = source.see(tested) if tested is not None else (None, None)
         folds = content_folds(material.rated.contents, config.folds.folds, config.folds.seed, "test folds")
         found = self._folds(material, folds)
         before = material.original.score(material.seen).raw
@@ -210,7 +168,7 @@ class _Run:
         choice, judged = self._final(material)
         ladder = self._ladder(material, found, judged)
         same = float(np.mean([each.agreed for each in found]))
-        points = _points(material)
+        points = points_of(material)
         interval = fit_interval(after, deviation, points, folds, material.rated.contents, seed=config.folds.seed)
         measured = None
         if held is not None and seen is not None:
@@ -231,67 +189,8 @@ class _Run:
             ladder=ladder,
             interval=interval,
             same_reason=same,
-            notes=tuple(self._notes),
+            notes=tuple(source.notes),
         )
-
-    def _read(self, rated: RatedSet, test: RatedSet | None) -> tuple[RatedVideos, RatedVideos | None]:
-        """Find out what there is, and refuse what cannot be, before anything is decoded."""
-
-        def tell(done: int, total: int, text: str) -> None:
-            self._progress("hash", done, total, text)
-
-        with FileHashes(self._place / "files.jsonl") as hashes:
-            learned = gather(rated, hashes, progress=tell)
-            tested = None if test is None else gather(test, hashes, progress=tell)
-        check_enough(learned, self._config.folds.folds)
-        if tested is not None:
-            self._notes += refuse_shared(learned, tested)
-            self._refuse_known(tested)
-        return learned, tested
-
-    def _refuse_known(self, tested: RatedVideos) -> None:
-        known = trained_on(self._student)
-        if found := [video.path for video in tested.videos if video.clip_id in known]:
-            raise ConfigError(
-                f"{self._student} was trained on {len(found)} videos of the test, such as {found[0]}",
-                remedy="take them out of the test",
-            )
-
-    def _see(self, rated: RatedVideos) -> tuple[RatedVideos, Vectors]:
-        """What the student sees of videos; those that cannot be decoded are left out."""
-        seconds, failed = see_videos(
-            {video.clip_id: video.path for video in rated.videos},
-            self._student,
-            self._place,
-            workers=self._config.workers,
-            progress=lambda done, total, text: self._progress("decode", done, total, text),
-        )
-        notes = [*rated.notes, *(f"left out: {problem}" for problem in failed.values())]
-        kept = joined([video for video in rated.videos if video.clip_id in seconds], rated.ratings, notes)
-        self._notes += kept.notes
-        vectors = [seconds[video.clip_id].mean(axis=0) for video in kept.videos]
-        return kept, np.stack(vectors) if vectors else np.zeros((0, 0), np.float32)
-
-    def _material(self, learned: RatedVideos) -> Material:
-        config = self._config
-        rated, seen = self._see(learned)
-        self._notes += check_enough(rated, config.folds.folds)
-        bundle = load_bundle(self._student)
-        model = read_model(self._student)
-        places = ladder_places(rated, config.ladder_contents, config.folds.seed)
-        made, failed = see_ladders(
-            {rated.videos[place].clip_id: rated.videos[place].path for place in places},
-            self._student,
-            self._place,
-            kinds=config.kinds or model.config.kinds,
-            seed=config.folds.seed,
-            workers=config.workers,
-            progress=lambda done, total, text: self._progress("ladder", done, total, text),
-        )
-        self._notes += [f"no ladder: {problem}" for problem in failed.values()]
-        ladders = {place: made[rated.videos[place].clip_id] for place in places if rated.videos[place].clip_id in made}
-        ends = oriented_ends(rated, config.ends)
-        return Material(rated=rated, seen=seen, ladders=ladders, model=model, bundle=bundle, ends=ends)
 
     def _folds(self, material: Material, folds: Ints) -> tuple[FoldFound, ...]:
         """What each test fold gives, from the journal where it was done before."""
@@ -382,33 +281,11 @@ class _Run:
         return CardFacts(
             name=name,
             start_card_sha256=sha256_file(bundle_folder(self._student) / CARD),
-            ends=_told_ends(material),
+            ends=told_ends(material),
             license=config.license,
             figures=figures,
             details=details,
         )
-
-
-def oriented_ends(rated: RatedVideos, told: tuple[float, float] | None) -> tuple[float, float]:
-    """Return the ratings that score 0 and 100, turned so that higher is better.
-
-    Args:
-        rated: the videos.
-        told: on the scale of the table, the lower first; the least and the greatest rating if not given.
-
-    Raises:
-        ConfigError: a rating lies beyond them.
-    """
-    values = rated.values
-    if told is None:
-        return float(values.min()), float(values.max())
-    low, high = told if rated.ratings.benchmark.higher_is_better else (-told[1], -told[0])
-    if values.min() < low or values.max() > high:
-        raise ConfigError(
-            f"ratings from {values.min():g} to {values.max():g} on a scale from {low:g} to {high:g}",
-            remedy="check --scale",
-        )
-    return low, high
 
 
 def srcc_of(evaluation: Evaluation, model: str) -> float:
@@ -421,19 +298,6 @@ def srcc_of(evaluation: Evaluation, model: str) -> float:
     if not rows or rows[0].value is None:
         raise W2SVQAError(f"no rank correlation of the student {model}", remedy="check the ratings")
     return rows[0].value
-
-
-def _told_ends(material: Material) -> tuple[float, float]:
-    """The ends on the scale of the table: what scores 0 first."""
-    sign = 1 if material.rated.ratings.benchmark.higher_is_better else -1
-    return sign * material.ends[0], sign * material.ends[1]
-
-
-def _points(material: Material) -> Floats:
-    """Ratings on the scale of the scores, float64 ``(N,)``."""
-    low, high = material.ends
-    points: Floats = 100 * (material.rated.values - low) / (high - low)
-    return points
 
 
 def _gathered(found: Sequence[FoldFound], count: int) -> tuple[Floats, Floats]:
