@@ -13,7 +13,7 @@ from w2svqa.cli.stages import stage_progress
 
 if TYPE_CHECKING:
     from w2svqa.stages.finetune import Finetuned
-    from w2svqa.stages.finetune_features import FeaturesTuned
+    from w2svqa.stages.finetune_features import FeaturesTuned, FeatureTuneConfig
     from w2svqa.stages.ratings import Ratings
 
 _Videos = Annotated[
@@ -28,7 +28,8 @@ _Features = Annotated[
 _Test = Annotated[Path | None, typer.Option(metavar="CSV", help="Further ratings, to measure on alone.")]
 _TestVideos = Annotated[list[str] | None, typer.Option(metavar="VIDEO", help="Their videos, if they lie elsewhere.")]
 _Objective = Annotated[
-    Literal["pairs", "scores"], typer.Option(help="Learn levels of pairs by rating and deviation, or the score.")
+    Literal["pairs", "scores"] | None,
+    typer.Option(help="Learn levels of pairs by rating and deviation, or scores; pairs for videos if not given."),
 ]
 _Content = Annotated[str, typer.Option(metavar="REGEX", help="What a name shows: its first group; no column needed.")]
 _Scale = Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Ends of the ratings' scale.")]
@@ -53,7 +54,7 @@ def finetune(
     features: _Features = None,
     test: _Test = None,
     test_videos: _TestVideos = None,
-    objective: _Objective = "pairs",
+    objective: _Objective = None,
     content: _Content = "",
     scale: _Scale = None,
     lower: _Lower = False,
@@ -75,13 +76,17 @@ def finetune(
     """
     if bool(videos) == bool(features):
         raise typer.BadParameter("name either videos or --features", param_hint="VIDEO")
+    from w2svqa.core.extras import require
+
     if features:
         if student is not None or test is not None:
             raise typer.BadParameter("--student and --test go with videos", param_hint="--features")
-        _on_features(features, _ratings(mos, content, lower=lower), output, seeds, workers, seed)
-        return
-    from w2svqa.core.extras import require
+        require("torch", extra="train")
+        from w2svqa.stages.finetune_features import FeatureTuneConfig
 
+        asked = FeatureTuneConfig(seeds=seeds, seed=seed, objective=objective or "scores")
+        _on_features(features, _ratings(mos, content, lower=lower), output, asked, workers)
+        return
     require("torch", extra="train")
     from w2svqa.stages import finetune as stage
     from w2svqa.stages.evaluation_models import rated_set
@@ -90,7 +95,10 @@ def finetune(
 
     config = stage.FinetuneConfig(
         folds=FoldConfig(
-            tune=TuneConfig(objective=objective, raters=raters), folds=folds, tolerance=ladder_tolerance, seed=seed
+            tune=TuneConfig(objective=objective or "pairs", raters=raters),
+            folds=folds,
+            tolerance=ladder_tolerance,
+            seed=seed,
         ),
         ends=scale,
         ladder_contents=ladder_contents,
@@ -131,17 +139,15 @@ def _tell(found: Finetuned) -> None:
         exits.note(f"student: {found.bundle}")
 
 
-def _on_features(paths: Sequence[Path], ratings: Ratings, output: Path, seeds: int, workers: int, seed: int) -> None:
-    from w2svqa.core.extras import require
-
-    require("torch", extra="train")
+def _on_features(
+    paths: Sequence[Path], ratings: Ratings, output: Path, config: FeatureTuneConfig, workers: int
+) -> None:
     from w2svqa.core.files import hold
-    from w2svqa.stages.finetune_features import FeatureTuneConfig, finetune_features, read_features
+    from w2svqa.stages.finetune_features import finetune_features, read_features
 
     rated = read_features(paths, ratings)
     for note in rated.notes:
         exits.note(note)
-    config = FeatureTuneConfig(seeds=seeds, seed=seed)
     with hold(output), stage_progress() as progress:
         tuned = finetune_features(
             rated,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from w2svqa.core.statistics import spearman
 from w2svqa.core.store import fingerprint
 from w2svqa.stages.evaluation_statistics import Drawing, measure_agreement
 from w2svqa.stages.feature_tables import RatedFeatures, read_features
-from w2svqa.stages.feature_training import FeatureTrainConfig, train_on_ratings
+from w2svqa.stages.feature_training import FeatureTrainConfig, rated_pairs, train_on_pairs, train_on_ratings
 from w2svqa.stages.finetune_data import content_folds
 from w2svqa.students.features import FeatureConfig, FeatureModel
 
@@ -49,6 +49,7 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Objective = Literal["pairs", "scores"]
 Progress = Callable[[int, int, str], None]
 
 WEIGHTS: Final = "weights.safetensors"
@@ -70,6 +71,9 @@ class FeatureTuneConfig:
         inner: folds that choose.
         members: networks of a student.
         seed: of the first split; the others follow it.
+        objective: the score itself, or levels of pairs by the paper's rule.
+        deviation: of a rating, as a share of the standard deviation of all; only for pairs.
+        pairs_per_video: only for pairs.
     """
 
     seeds: int = 10
@@ -85,6 +89,9 @@ class FeatureTuneConfig:
     inner: int = 4
     members: int = 5
     seed: int = 0
+    objective: Objective = "scores"
+    deviation: float = 0.25
+    pairs_per_video: int = 20
 
     def __post_init__(self) -> None:
         """Reject numbers that cannot be.
@@ -197,7 +204,7 @@ def _seeds(
         return found
     kept: Kept[int, SeedFound] = Kept(
         path=Path(output) / JOURNAL,
-        fingerprint=fingerprint("finetune features", config, {"features": _hash(rated)}),
+        fingerprint=fingerprint("finetune features", _settings(config), {"features": _hash(rated)}),
         key=str,
         name=lambda number: f"seed {number}",
         encode=to_mapping,
@@ -207,6 +214,11 @@ def _seeds(
     if failed:
         raise StoreError("; ".join(f"seed {seed}: {problem}" for seed, problem in failed.items()), path=output)
     return [made[str(number)] for number in numbers]
+
+
+def _settings(config: FeatureTuneConfig) -> dict[str, object]:
+    """What a seed depends on; more seeds go on with those that are there."""
+    return {key: value for key, value in to_mapping(config).items() if key != "seeds"}
 
 
 def _decode(value: object) -> SeedFound:
@@ -283,8 +295,15 @@ def _choose(features: Floats, ratings: Floats, contents: Sequence[str], config: 
 def _members(
     features: Floats, ratings: Floats, candidate: FeatureTrainConfig, config: FeatureTuneConfig, label: str
 ) -> tuple[FeatureModel, ...]:
-    seeds = generator(config.seed, "feature members", label).integers(1 << 31, size=config.members).tolist()
-    return tuple(train_on_ratings(features, ratings, candidate, seed=seed) for seed in seeds)
+    random = generator(config.seed, "feature members", label)
+    seeds = random.integers(1 << 31, size=config.members).tolist()
+    if config.objective == "scores":
+        return tuple(train_on_ratings(features, ratings, candidate, seed=seed) for seed in seeds)
+    count = len(ratings)
+    first = random.integers(count, size=config.pairs_per_video * count)
+    second = (first + random.integers(1, count, size=len(first))) % count
+    pairs = rated_pairs(first, second, ratings, config.deviation * float(ratings.std()))
+    return tuple(train_on_pairs(features, pairs, candidate, seed=seed) for seed in seeds)
 
 
 def feature_scores(members: Sequence[FeatureModel], features: Floats) -> Floats:
