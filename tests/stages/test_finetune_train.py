@@ -40,7 +40,7 @@ def student() -> CompactModel:
 def lessons(count: int = 60, *, seed: int = 0, ladders: int = 0, gain: float = 1.0) -> Lessons:
     """Statistics of which one direction tells the rating; severities lie along it too, falling for a gain above 0."""
     model = student()
-    direction = model.encoder.head[-1].weight[0].detach().numpy()
+    direction = model.state_dict()["encoder.head.3.weight"][0].numpy()
     direction = direction / np.linalg.norm(direction)
     random = generator(seed, "lessons")
     seen = random.normal(size=(count, len(direction))).astype(np.float32)

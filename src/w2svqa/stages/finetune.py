@@ -263,6 +263,7 @@ class _Run:
             "ratings": agreement_figures(evaluation.figures, evaluation.differences, BEFORE, AFTER),
             "ladder": ladder_entry(ladder),
             "same_reason": round(same, 4),
+            "videos": len(material.rated.videos),
         }
         if measured is not None:
             figures["test"] = agreement_figures(measured.figures, measured.differences, BEFORE, AFTER)
