@@ -8,8 +8,8 @@ WORK/
 └── evaluation/, test/              the tables of stages/evaluate.py
 ```
 
-The new student is not kept where it agrees less with the ratings of the test folds, or where it orders severities
-worse by more than a tolerance; the old one stays what it was in any case.
+The new student is kept only if it agrees better with the ratings of the test folds, beyond chance, and does not order
+severities worse by more than a tolerance. The old one stays what it was in any case.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from w2svqa.core.journal import Journal
 from w2svqa.core.store import fingerprint
 from w2svqa.stages.evaluate import EvaluateConfig, Evaluation, evaluate
 from w2svqa.stages.evaluation_models import RatedSet, ScoreTable
+from w2svqa.stages.evaluation_statistics import Estimate
 from w2svqa.stages.finetune_bundle import (
     CardFacts,
     Interval,
@@ -59,7 +60,7 @@ from w2svqa.stages.finetune_material import FinetuneConfig, Source, points_of, t
 from w2svqa.stages.finetune_scale import Judged
 from w2svqa.students.bundle import CARD, SHIPPED, bundle_folder
 
-__all__ = ["AFTER", "ARITHMETIC", "BEFORE", "FinetuneConfig", "Finetuned", "Progress", "finetune", "srcc_of"]
+__all__ = ["AFTER", "ARITHMETIC", "BEFORE", "FinetuneConfig", "Finetuned", "Progress", "finetune", "gain_of", "srcc_of"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -104,9 +105,9 @@ class Finetuned:
     notes: tuple[str, ...]
 
     @property
-    def gain(self) -> float:
+    def gain(self) -> Estimate:
         """SRCC of the new student minus that of the old one, on the test folds."""
-        return srcc_of(self.evaluation, AFTER) - srcc_of(self.evaluation, BEFORE)
+        return gain_of(self.evaluation)
 
 
 def finetune(
@@ -174,7 +175,7 @@ class _Run:
         if held is not None and seen is not None:
             scores = [each.score(seen).raw for each in (material.original, judged)]
             measured = self._evaluate(held, scores[0], scores[1], "test")
-        refused = _refusals(evaluation, choice, ladder, config)
+        refused = _refusals(evaluation, choice, judged, ladder, config)
         if not refused:
             facts = self._facts(material, evaluation, measured, ladder, choice, same)
             write_tuned(judged, material.seen, material.rated, material.bundle, interval, facts, target)
@@ -209,7 +210,11 @@ class _Run:
     def _kept_config(self) -> Mapping[str, object]:
         config = to_mapping(self._config)
         # these change no score
-        return {key: value for key, value in config.items() if key not in ("workers", "resamples", "license", "name")}
+        return {
+            key: value
+            for key, value in config.items()
+            if key not in ("workers", "resamples", "license", "name", "keep_unclear")
+        }
 
     def _inputs(self, material: Material) -> dict[str, str]:
         videos = [
@@ -301,6 +306,19 @@ def srcc_of(evaluation: Evaluation, model: str) -> float:
     return rows[0].value
 
 
+def gain_of(evaluation: Evaluation) -> Estimate:
+    """Return the rank correlation of the new student minus that of the old one, with its 95 % interval.
+
+    Raises:
+        W2SVQAError: one of the two has none.
+    """
+    value = srcc_of(evaluation, AFTER) - srcc_of(evaluation, BEFORE)
+    rows = [row for row in evaluation.differences if row.measure == "srcc" and row.first == BEFORE]
+    if not rows or rows[0].low is None or rows[0].high is None:
+        return Estimate(value=value)
+    return Estimate(value=value, low=-rows[0].high, high=-rows[0].low)
+
+
 def _gathered(found: Sequence[FoldFound], count: int) -> tuple[Floats, Floats]:
     """Scores of all videos and their deviations, each by the student that never saw it."""
     raw, deviation = np.full(count, np.nan), np.full(count, np.nan)
@@ -318,14 +336,22 @@ def _table(names: Sequence[str], scores: Floats) -> str:
     return text.getvalue()
 
 
-def _refusals(evaluation: Evaluation, choice: Choice, ladder: LadderChange, config: FinetuneConfig) -> list[str]:
+def _refusals(
+    evaluation: Evaluation, choice: Choice, judged: Judged, ladder: LadderChange, config: FinetuneConfig
+) -> list[str]:
     """Why the new student is not kept."""
     found = []
     if choice.candidate == UNTOUCHED:
         found.append("no training was better than none on the inner folds")
-    before, after = (srcc_of(evaluation, model) for model in (BEFORE, AFTER))
-    if after < before:
-        found.append(f"the SRCC with the ratings of the test folds fell from {before:.3f} to {after:.3f}")
+    if not judged.rises:
+        found.append("its scores do not rise with the ratings: check their direction")
+    gain = gain_of(evaluation)
+    if gain.value <= 0:
+        found.append(f"the SRCC with the ratings of the test folds did not rise: {gain.value:+.3f}")
+    elif gain.low <= 0 and not config.keep_unclear:
+        found.append(
+            f"the gain of SRCC may be chance: {gain.value:+.3f}, 95 % interval {gain.low:+.3f} to {gain.high:+.3f}"
+        )
     if ladder.fall > config.folds.tolerance:
         found.append(
             f"the share of severities in the right order fell by {ladder.fall:.3f}, from {ladder.before:.3f}; "

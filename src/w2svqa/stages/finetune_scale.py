@@ -103,11 +103,13 @@ class Judged:
         model: the student.
         judge: with its anchors.
         anchors: why each was chosen, and which of the videos it is; empty for a bundle's own.
+        rises: whether its scores rise with the ratings that its scale was fitted to.
     """
 
     model: CompactModel
     judge: AnchoredJudge
     anchors: tuple[Anchor, ...] = ()
+    rises: bool = True
 
     @classmethod
     def of_bundle(cls, model: CompactModel, bundle: Bundle) -> Judged:
@@ -155,7 +157,7 @@ def fit_judge(
         ends: of the scale of ratings, the worst and the best: what scores 0 and 100.
 
     Raises:
-        W2SVQAError: the student tells no qualities apart, or they do not rise with the ratings.
+        W2SVQAError: the student tells no qualities apart.
     """
     student = TokenStudent(model, str(bundle.card.get("name")))
     old = Scale.from_dict(bundle.scale_mapping)
@@ -171,18 +173,22 @@ def fit_judge(
     positions = place_anchors(preference_matrix(student, known, old.temperature))
     first = replace(old, anchor_positions=tuple(positions.tolist()), latent_zero=-1.0, latent_hundred=1.0)
     latent = AnchoredJudge(student, known, first).place(tokens).latent
-    zero, hundred = _line(latent, np.array([video.rating for video in videos]), ends)
+    zero, hundred, rises = _line(latent, np.array([video.rating for video in videos]), ends)
     placed = tuple(replace(anchor, index=drawn[anchor.index]) for anchor in chosen)
     judge = AnchoredJudge(student, known, replace(first, latent_zero=zero, latent_hundred=hundred))
-    return Judged(model=model, judge=judge, anchors=placed)
+    return Judged(model=model, judge=judge, anchors=placed, rises=rises)
 
 
-def _line(latent: Floats, ratings: Floats, ends: tuple[float, float]) -> tuple[float, float]:
-    """The latents of the two ends, on the straight line of ratings over latents."""
-    slope = float(np.cov(latent, ratings)[0, 1] / np.var(latent, ddof=1)) if np.ptp(latent) > 0 else 0.0
-    if slope <= 0:
-        raise W2SVQAError(
-            "the student's scores do not rise with the ratings", remedy="check the direction of the ratings"
-        )
+def _line(latent: Floats, ratings: Floats, ends: tuple[float, float]) -> tuple[float, float, bool]:
+    """The latents of the two ends, on the straight line of ratings over latents; and whether that line rises.
+
+    A scale cannot fall. Where the line does, latents and ratings get the same mean and deviation instead: such a
+    student is measured, but not kept.
+    """
+    spread = float(latent.std())
+    slope = float(np.mean((latent - latent.mean()) * (ratings - ratings.mean()))) / spread**2
+    rises = slope > 0
+    if not rises:
+        slope = max(float(ratings.std()), 1e-9) / spread
     middle = float(ratings.mean()) - slope * float(latent.mean())
-    return (ends[0] - middle) / slope, (ends[1] - middle) / slope
+    return (ends[0] - middle) / slope, (ends[1] - middle) / slope, rises
