@@ -69,6 +69,9 @@ Progress = Callable[[str, int, int, str], None]
 ARITHMETIC: Final = 1
 """Raised whenever the same videos and ratings would give another student."""
 
+_NO_SCORE: Final = frozenset({"workers", "resamples", "license", "name", "keep_unclear"})
+"""What of a configuration changes no score: kept folds stay good."""
+
 BEFORE: Final = "before"
 AFTER: Final = "after"
 """What the two students are called in tables."""

@@ -21,6 +21,7 @@ from typing import Final, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from w2svqa.core.config import from_mapping, to_mapping
@@ -382,7 +383,7 @@ def read_feature_student(folder: StrPath) -> tuple[tuple[FeatureModel, ...], tup
             member.load_state_dict({key.removeprefix(own): weights[key] for key in weights if key.startswith(own)})
             members.append(member.eval())
         return tuple(members), tuple(str(column) for column in card["columns"])
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ConfigError, SafetensorError) as error:
         raise StoreError(
             f"holds no feature student: {error}", path=folder, remedy="run w2svqa finetune --features again"
         ) from None

@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from w2svqa.core.config import config_hash, from_mapping
@@ -90,7 +91,7 @@ def read_model(student: StrPath | None) -> CompactModel:
     try:
         model = CompactModel(from_mapping(CompactConfig, card["model"]))
         model.load_state_dict(load_file(folder / WEIGHTS))
-    except (ConfigError, ValueError, RuntimeError) as error:
+    except (ConfigError, ValueError, RuntimeError, SafetensorError) as error:
         raise BundleError(f"its weights do not fit its card: {error}", path=folder, remedy="export it again") from None
     return model.eval()
 
