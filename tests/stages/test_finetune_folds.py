@@ -19,7 +19,7 @@ from w2svqa.stages.finetune_folds import (
     train_chosen,
 )
 from w2svqa.stages.finetune_scale import fit_judge
-from w2svqa.stages.finetune_train import LastLayers, TuneConfig, qualities
+from w2svqa.stages.finetune_train import LastLayers, qualities
 
 
 def test_ratings_of_the_test_fold_change_nothing() -> None:
@@ -107,6 +107,5 @@ def test_the_line_predicts_ratings_and_a_student_that_falls_with_them_is_told() 
 def test_objectives_differ() -> None:
     whole = material()
     folds = content_folds(whole.rated.contents, 3, 0)
-    by_score = replace(CONFIG, tune=replace(CONFIG.tune, objective="scores"))
-    assert run_fold(whole, folds, 0, CONFIG).raw != run_fold(whole, folds, 0, by_score).raw
-    assert TuneConfig().objective == "pairs"
+    by_pairs = replace(CONFIG, tune=replace(CONFIG.tune, objective="pairs"))
+    assert run_fold(whole, folds, 0, CONFIG).raw != run_fold(whole, folds, 0, by_pairs).raw

@@ -79,7 +79,7 @@ def test_only_compact_students_with_weights_can_be_trained_on(tmp_path: Path) ->
     with pytest.raises(BundleError, match="no weights"):
         read_model(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"")
-    for model in ({"widhts": 3}, {}):
+    for model in ({"widhts": 3}, {"kinds": ["blur"]}):
         write_card(tmp_path, {"student": "compact", "model": model})
         with pytest.raises(BundleError, match="do not fit its card"):
             read_model(tmp_path)

@@ -28,8 +28,7 @@ _Features = Annotated[
 _Test = Annotated[Path | None, typer.Option(metavar="CSV", help="Further ratings, to measure on alone.")]
 _TestVideos = Annotated[list[str] | None, typer.Option(metavar="VIDEO", help="Their videos, if they lie elsewhere.")]
 _Objective = Annotated[
-    Literal["pairs", "scores"] | None,
-    typer.Option(help="Learn levels of pairs by rating and deviation, or scores; pairs for videos if not given."),
+    Literal["pairs", "scores"], typer.Option(help="Learn levels of pairs by rating and deviation, or the score.")
 ]
 _Content = Annotated[str, typer.Option(metavar="REGEX", help="What a name shows: its first group; no column needed.")]
 _Scale = Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Ends of the ratings' scale.")]
@@ -55,7 +54,7 @@ def finetune(
     features: _Features = None,
     test: _Test = None,
     test_videos: _TestVideos = None,
-    objective: _Objective = None,
+    objective: _Objective = "scores",
     content: _Content = "",
     scale: _Scale = None,
     lower: _Lower = False,
@@ -86,7 +85,7 @@ def finetune(
         require("torch", extra="train")
         from w2svqa.stages.finetune_features import FeatureTuneConfig
 
-        asked = FeatureTuneConfig(seeds=seeds, seed=seed, objective=objective or "scores")
+        asked = FeatureTuneConfig(seeds=seeds, seed=seed, objective=objective)
         _on_features(features, _ratings(mos, content, lower=lower), output, asked, workers)
         return
     require("torch", extra="train")
@@ -97,7 +96,7 @@ def finetune(
 
     config = stage.FinetuneConfig(
         folds=FoldConfig(
-            tune=TuneConfig(objective=objective or "pairs", raters=raters),
+            tune=TuneConfig(objective=objective, raters=raters),
             folds=folds,
             tolerance=ladder_tolerance,
             seed=seed,

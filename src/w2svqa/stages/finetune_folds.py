@@ -100,7 +100,7 @@ class Choice:
         candidate: its number; :data:`UNTOUCHED` for none.
         steps: of training.
         before: mean SRCC on the inner folds before training.
-        after: the same of what was chosen.
+        after: the same of what was chosen, averaged with the checks beside it.
         curves: mean SRCC of each candidate at every check.
     """
 
@@ -165,8 +165,9 @@ class FoldConfig:
 def choose(material: Material, places: Sequence[int], config: FoldConfig, label: str) -> Choice:
     """Find out on inner folds which candidate to train, and for how long.
 
-    A check counts only where the order of the held-out ladders is within the tolerance of what it was before. Where no
-    training is better than none, none is chosen.
+    A check counts with half the weight of its neighbours besides, for a few videos order by chance, and only where the
+    order of the held-out ladders is within the tolerance of what it was before. Where no training is better than none,
+    none is chosen.
 
     Args:
         material: all videos.
@@ -183,20 +184,35 @@ def choose(material: Material, places: Sequence[int], config: FoldConfig, label:
         orders = np.array([[check.order for check in fold] for fold in checks])
         # folds without a ladder say nothing of its order
         fall = np.zeros(len(means)) if np.isnan(orders).all() else np.nanmean(orders[:, :1] - orders, axis=0)
-        tables.append((number, means, fall <= config.tolerance))
+        tables.append((number, means, smoothed(means), fall <= config.tolerance))
     before = float(tables[0][1][0])
     number, check, after = UNTOUCHED, 0, before
-    for candidate_number, means, allowed in tables:
-        best = int(np.argmax(np.where(allowed, means, -np.inf)))
-        if means[best] > after:
-            number, check, after = candidate_number, best, float(means[best])
+    for candidate_number, _, smooth, allowed in tables:
+        best = int(np.argmax(np.where(allowed, smooth, -np.inf)))
+        if smooth[best] > after:
+            number, check, after = candidate_number, best, float(smooth[best])
     return Choice(
         candidate=number,
         steps=check * config.tune.check_steps,
         before=before,
         after=after,
-        curves=tuple(tuple(means.tolist()) for _, means, _ in tables),
+        curves=tuple(tuple(means.tolist()) for _, means, _, _ in tables),
     )
+
+
+def smoothed(values: Floats) -> Floats:
+    """Return checks averaged with their neighbours, which count half; the first, before training, stays as it is.
+
+    Example:
+        >>> smoothed(np.array([0.0, 1.0, 5.0, 1.0])).tolist()
+        [0.0, 2.3333333333333335, 3.0, 2.3333333333333335]
+    """
+    found = values.copy()
+    for place in range(1, len(values)):
+        near = slice(max(1, place - 1), place + 2)
+        weights = np.where(np.arange(len(values))[near] == place, 2.0, 1.0)
+        found[place] = np.average(values[near], weights=weights)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

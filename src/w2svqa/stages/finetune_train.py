@@ -90,7 +90,7 @@ class TuneConfig:
         keep_weight: of the diagnosis as it was.
     """
 
-    objective: Objective = "pairs"
+    objective: Objective = "scores"
     candidates: tuple[Candidate, ...] = field(
         default=(
             Candidate(parts="quality", pull=0.1),
