@@ -12,9 +12,9 @@ nothing of them ships. Pictures that are missing are left out and told.
 For each objective the whole of `w2svqa finetune` runs on all pictures: cross-validation in five folds by source, inner
 folds choose, ladders of held-out sources. Then, as a user may begin, on 50 pictures of 20 sources drawn at random,
 three times, with all pictures of the other sources as a separate test of the student that comes out, kept or not.
---work keeps what was decoded and each finished fold. --output keeps the last bundle. --small takes 60 pictures, two
-folds and 8 ladder levels. Without --rated (or W2SVQA_RATED) the script says so and exits 2. --data is accepted and
-ignored. The last line is JSON.
+--work keeps what was decoded and each finished fold. --output keeps the last bundle. --small takes one draw, two
+folds and two kinds of distortion. Without --rated (or W2SVQA_RATED) the script says so and exits 2. --data is accepted
+and ignored. The last line is JSON.
 """
 
 from __future__ import annotations

@@ -128,17 +128,29 @@ def _ratings(path: Path, content: str, *, lower: bool) -> Ratings:
 
 
 def _tell(found: Finetuned) -> None:
-    for note in found.notes:
+    for note in (*found.notes, *found.evaluation.notes):
         exits.note(note)
     exits.say(f"{len(found.rated.videos)} rated videos of {len(set(found.rated.contents))} contents")
     from w2svqa.report.finetune_text import lines
 
     for line in lines(found):
         exits.say(line)
+    _write_pages(found)
     for reason in found.refused:
         exits.note(f"not kept: {reason}")
     if found.bundle is not None:
         exits.note(f"student: {found.bundle}")
+
+
+def _write_pages(found: Finetuned) -> None:
+    from w2svqa.report.evaluation_page import REPORT, write_evaluation_page
+    from w2svqa.stages.evaluate import EvaluateConfig
+
+    for name, evaluation in (("evaluation", found.evaluation), ("test", found.test)):
+        if evaluation is not None:
+            path = found.work / name / REPORT
+            write_evaluation_page(path, evaluation, EvaluateConfig())
+            exits.note(f"page: {path}")
 
 
 def _on_features(

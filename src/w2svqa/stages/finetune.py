@@ -92,6 +92,7 @@ class Finetuned:
         ladder: order of severities.
         interval: of the new student's scores.
         same_reason: share of videos and versions whose first reason stays the same.
+        work: folder of the tables, and of what is kept between calls.
         notes: what a reader should know.
     """
 
@@ -105,6 +106,7 @@ class Finetuned:
     ladder: LadderChange
     interval: Interval
     same_reason: float
+    work: Path
     notes: tuple[str, ...]
 
     @property
@@ -193,6 +195,7 @@ class _Run:
             ladder=ladder,
             interval=interval,
             same_reason=same,
+            work=self._place,
             notes=tuple(source.notes),
         )
 
