@@ -62,6 +62,8 @@ def test_ladders_have_the_levels_that_change_something(tmp_path: Path) -> None:
         *(("blur", level) for level in (2, 3, 4, 5)),
         *(("noise", level) for level in (1, 2, 3, 4, 5)),
     ]
+    nothing, failed = see_ladders({"a": str(path)}, "compact", tmp_path, kinds=("jitter",), seed=0, progress=silent)
+    assert (nothing, failed) == ({}, {})
     path.unlink()
     again, _ = see_ladders(
         {"a": str(path)}, "compact", tmp_path, kinds=("blur", "noise", "jitter"), seed=0, progress=silent

@@ -266,7 +266,7 @@ def run_fold(material: Material, folds: Ints, fold: int, config: FoldConfig) -> 
         config: of everything.
 
     Raises:
-        W2SVQAError: the student cannot be trained, or does not follow the ratings at all.
+        W2SVQAError: the student cannot be trained, or tells no qualities apart.
     """
     learned, held = np.flatnonzero(folds != fold).tolist(), np.flatnonzero(folds == fold).tolist()
     choice = choose(material, learned, config, f"fold {fold}")

@@ -146,7 +146,8 @@ def see_ladders(
         paths: as for :func:`see_videos`, like all that follow.
         student: name or folder of a compact bundle.
         folder: where they are kept.
-        kinds: names of simulators. Stills have no temporal kinds, and a level that changes nothing is left out.
+        kinds: names of simulators. Stills have no temporal kinds, and a level that changes nothing is left out, as is
+            a video of which nothing is left.
         seed: of the simulators' random parts.
         workers: processes.
         progress: called as ``progress(done, total, path)``.
@@ -170,7 +171,8 @@ def see_ladders(
         for clip, path in paths.items()
     ]
     failed = _make(_see_ladder, items, workers, progress)
-    return {item.clip: _load_ladder(item.target) for item in items if item.clip not in failed}, failed
+    found = {item.clip: _load_ladder(item.target) for item in items if item.clip not in failed}
+    return {clip: ladder for clip, ladder in found.items() if ladder.levels}, failed
 
 
 def _make(work: Callable[[_Item], str], items: Sequence[_Item], workers: int, progress: Progress) -> dict[str, str]:
