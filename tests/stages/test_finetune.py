@@ -148,23 +148,25 @@ def test_a_rerun_repeats_no_finished_fold(
 def test_ratings_that_say_nothing_change_nothing(
     rated: RatedSet, work: Path, tmp_path: Path, unwritten: list[Path]
 ) -> None:
-    found = finetune(shuffled(rated), tmp_path / "new", CONFIG, work=work)
+    found = finetune(shuffled(rated), tmp_path / "new", replace(CONFIG, certain=True), work=work)
     assert found.bundle is None
     assert unwritten == []
     assert found.gain.low < 0
     assert any("did not rise" in reason or "may be chance" in reason for reason in found.refused)
 
 
-def test_a_gain_that_may_be_chance_is_kept_on_request(
+def test_a_gain_that_may_be_chance_is_told_or_refused_on_request(
     rated: RatedSet, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unwritten: list[Path]
 ) -> None:
     monkeypatch.setattr(stage, "gain_of", lambda _: Estimate(value=0.1, low=-0.05, high=0.2))
-    found = finetune(rated, tmp_path / "new", CONFIG, work=work)
-    assert found.refused == ("the gain of SRCC may be chance: +0.100, 95 % interval -0.050 to +0.200",)
+    told = "the gain of SRCC may be chance: +0.100, 95 % interval -0.050 to +0.200"
+    found = finetune(rated, tmp_path / "new", replace(CONFIG, certain=True), work=work)
+    assert found.refused == (told,)
     assert unwritten == []
-    asked = finetune(rated, tmp_path / "new", replace(CONFIG, keep_unclear=True), work=work)
-    assert asked.bundle == tmp_path / "new"
-    assert asked.folds == found.folds
+    kept = finetune(rated, tmp_path / "new", CONFIG, work=work)
+    assert kept.bundle == tmp_path / "new"
+    assert told in kept.notes
+    assert kept.folds == found.folds
 
 
 def test_a_student_that_orders_severities_worse_is_not_kept(

@@ -36,7 +36,7 @@ _Lower = Annotated[bool, typer.Option("--lower-is-better", help="The ratings are
 _Raters = Annotated[float, typer.Option(min=1, help="People per rating, where deviations are those over people.")]
 _Folds = Annotated[int, typer.Option(min=2, help="Test folds, by content.")]
 _Tolerance = Annotated[float, typer.Option(min=0, help="Share of severities that may come out of order.")]
-_Unclear = Annotated[bool, typer.Option("--keep-unclear", help="Keep a student whose gain may be chance.")]
+_Certain = Annotated[bool, typer.Option("--certain", help="Keep a student only if its gain is beyond chance.")]
 _Ladder = Annotated[int, typer.Option(min=0, help="Contents whose order of severities is watched.")]
 _Work = Annotated[Path | None, typer.Option(metavar="DIR", help="Kept between calls; BUNDLE.work if not given.")]
 _Name = Annotated[str, typer.Option(help="Of the new student.")]
@@ -62,7 +62,7 @@ def finetune(
     folds: _Folds = 5,
     ladder_tolerance: _Tolerance = 0.02,
     ladder_contents: _Ladder = 24,
-    keep_unclear: _Unclear = False,
+    certain: _Certain = False,
     work: _Work = None,
     name: _Name = "",
     license_name: _License = "unknown",
@@ -72,8 +72,7 @@ def finetune(
 ) -> None:
     """Adapt a student to human ratings, measured by cross-validation over contents.
 
-    The new student is kept if it agrees better with people than the old one, beyond chance, and orders severities no
-    worse. Exit codes: 0 kept, 1 not kept or an error, 2 wrong usage. Needs the extra "train".
+    The new student is kept if it agrees better with people than the old one and orders severities no worse. Exit codes: 0 kept, 1 not kept or an error, 2 wrong usage. Needs the extra "train".
     """
     if bool(videos) == bool(features):
         raise typer.BadParameter("name either videos or --features", param_hint="VIDEO")
@@ -103,7 +102,7 @@ def finetune(
         ),
         ends=scale,
         ladder_contents=ladder_contents,
-        keep_unclear=keep_unclear,
+        certain=certain,
         workers=workers,
         license=license_name,
         name=name,

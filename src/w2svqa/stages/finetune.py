@@ -8,8 +8,8 @@ WORK/
 └── evaluation/, test/              the tables of stages/evaluate.py
 ```
 
-The new student is kept only if it agrees better with the ratings of the test folds, beyond chance, and does not order
-severities worse by more than a tolerance. The old one stays what it was in any case.
+The new student is kept only if it agrees better with the ratings of the test folds (on request: beyond chance) and does
+not order severities worse by more than a tolerance. The old one stays what it was in any case.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ Progress = Callable[[str, int, int, str], None]
 ARITHMETIC: Final = 1
 """Raised whenever the same videos and ratings would give another student."""
 
-_NO_SCORE: Final = frozenset({"workers", "resamples", "license", "name", "keep_unclear"})
+_NO_SCORE: Final = frozenset({"workers", "resamples", "license", "name", "certain"})
 """What of a configuration changes no score: kept folds stay good."""
 
 BEFORE: Final = "before"
@@ -181,6 +181,9 @@ class _Run:
             scores = [each.score(seen).raw for each in (material.original, judged)]
             measured = self._evaluate(held, scores[0], scores[1], "test")
         refused = _refusals(evaluation, choice, judged, ladder, config)
+        gain = gain_of(evaluation)
+        if not refused and not gain.low > 0:
+            source.notes.append(_unclear(gain))
         if not refused:
             facts = self._facts(material, evaluation, measured, ladder, choice, same)
             write_tuned(judged, material.seen, material.rated, material.bundle, interval, facts, target)
@@ -219,7 +222,7 @@ class _Run:
         return {
             key: value
             for key, value in config.items()
-            if key not in ("workers", "resamples", "license", "name", "keep_unclear")
+            if key not in ("workers", "resamples", "license", "name", "certain")
         }
 
     def _inputs(self, material: Material) -> dict[str, str]:
@@ -296,6 +299,7 @@ class _Run:
             ends=told_ends(material),
             license=config.license,
             figures=figures,
+            certain=gain_of(evaluation).low > 0,
             details=details,
         )
 
@@ -323,6 +327,10 @@ def gain_of(evaluation: Evaluation) -> Estimate:
     if not rows or rows[0].low is None or rows[0].high is None:
         return Estimate(value=value)
     return Estimate(value=value, low=-rows[0].high, high=-rows[0].low)
+
+
+def _unclear(gain: Estimate) -> str:
+    return f"the gain of SRCC may be chance: {gain.value:+.3f}, 95 % interval {gain.low:+.3f} to {gain.high:+.3f}"
 
 
 def _gathered(found: Sequence[FoldFound], count: int) -> tuple[Floats, Floats]:
@@ -354,10 +362,8 @@ def _refusals(
     gain = gain_of(evaluation)
     if gain.value <= 0:
         found.append(f"the SRCC with the ratings of the test folds did not rise: {gain.value:+.3f}")
-    elif gain.low <= 0 and not config.keep_unclear:
-        found.append(
-            f"the gain of SRCC may be chance: {gain.value:+.3f}, 95 % interval {gain.low:+.3f} to {gain.high:+.3f}"
-        )
+    elif config.certain and not gain.low > 0:
+        found.append(_unclear(gain))
     if ladder.fall > config.folds.tolerance:
         found.append(
             f"the share of severities in the right order fell by {ladder.fall:.3f}, from {ladder.before:.3f}; "

@@ -58,6 +58,7 @@ class CardFacts:
         ends: ratings that score 0 and 100, on the table's own scale.
         license: of the rated videos, or ``"unknown"``.
         figures: of the test folds.
+        certain: whether the gain is beyond chance.
         details: configuration, choice and hashes, plain values.
     """
 
@@ -66,6 +67,7 @@ class CardFacts:
     ends: tuple[float, float]
     license: str
     figures: Mapping[str, object]
+    certain: bool
     details: Mapping[str, object]
 
 
@@ -230,7 +232,9 @@ def _weaknesses(count: int, contents: int, name: str, facts: CardFacts) -> list[
         "What its starting student could not do it cannot do either, unless the ratings showed it: see there.",
     ]
     if count < ENOUGH:
-        found.append(f"{count} ratings are few: most of a gain may be chance.")
+        found.append(f"{count} ratings are few: what was measured on them is uncertain.")
+    if not facts.certain:
+        found.append("Its gain over the starting student may be chance: the interval of the gain of SRCC holds 0.")
     agreed = facts.figures.get("same_reason")
     if isinstance(agreed, float) and agreed < 1:
         found.append(f"Its reasons were not measured anew; {agreed:.0%} of videos have the same first one as before.")

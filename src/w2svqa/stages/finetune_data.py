@@ -231,7 +231,7 @@ def check_enough(rated: RatedVideos, folds: int) -> list[str]:
     if np.ptp(rated.values) == 0:
         raise InputError(f"all {videos} ratings of {name} are the same", remedy="check the column of ratings")
     if videos < ENOUGH:
-        return [f"{videos} videos are few: below {ENOUGH} most gains are chance, and intervals are wide"]
+        return [f"{videos} videos are few: below {ENOUGH} a gain can hardly be told from chance"]
     return []
 
 

@@ -31,8 +31,8 @@ class FinetuneConfig:
         ends: ratings that score 0 and 100, on the scale of the table; the least and the greatest rating if not given.
         ladder_contents: contents whose order of severities is watched, at most; 0 for none.
         kinds: distortions of these ladders; all that the student can name if empty.
-        keep_unclear: keep a new student whose gain may be chance: the interval of the gain holds 0.
-        resamples: of the intervals; with 0 the gain itself decides.
+        certain: keep a new student only if its gain is beyond chance: the interval of the gain lies above 0.
+        resamples: of the intervals.
         workers: processes that decode.
         license: of the rated videos, for the card.
         name: of the new student; the old one's and that of the ratings if empty.
@@ -42,7 +42,7 @@ class FinetuneConfig:
     ends: tuple[float, float] | None = None
     ladder_contents: int = 24
     kinds: tuple[str, ...] = ()
-    keep_unclear: bool = False
+    certain: bool = False
     resamples: int = 1000
     workers: int = 1
     license: str = "unknown"
