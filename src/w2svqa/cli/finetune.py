@@ -72,7 +72,8 @@ def finetune(
 ) -> None:
     """Adapt a student to human ratings, measured by cross-validation over contents.
 
-    The new student is kept if it agrees better with people than the old one and orders severities no worse. Exit codes: 0 kept, 1 not kept or an error, 2 wrong usage. Needs the extra "train".
+    The new student is kept if it agrees better with people than the old one and orders severities no worse. Exit
+    codes: 0 kept, 1 not kept or an error, 2 wrong usage. Needs the extra "train".
     """
     if bool(videos) == bool(features):
         raise typer.BadParameter("name either videos or --features", param_hint="VIDEO")
