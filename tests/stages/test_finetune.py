@@ -193,6 +193,10 @@ def test_a_separate_test_is_only_measured(rated: RatedSet, work: Path, tmp_path:
     found = finetune(rated, tmp_path / "new", CONFIG, test=test, work=work)
     assert found.test is not None
     assert [row.n for row in found.test.figures if row.measure == "srcc" and not row.facet] == [12, 12]
+    for path in pictures.iterdir():
+        path.write_bytes(f"no picture, {path.name}".encode())
+    with pytest.raises(InputError, match="no video of the test can be decoded"):
+        finetune(rated, tmp_path / "new", CONFIG, test=test, work=work)
     alone = finetune(rated, tmp_path / "new", CONFIG, work=work)
     assert alone.folds == found.folds
     assert unwritten

@@ -3,8 +3,8 @@
 ```
 WORK/
 ├── files.jsonl, seen/, ladders/    content hashes, and what the student sees of each video: decoded once
-├── folds.jsonl                     what each test fold gave; a finished one is not done again
-├── scores/before.csv, after.csv    the scores of every rated video, after from folds that did not train on it
+├── folds-HASH.jsonl                what each test fold gave; a finished one is not done again
+├── scores/                         scores of every rated video, those after by a student that never saw it
 └── evaluation/, test/              the tables of stages/evaluate.py
 ```
 
@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.config import config_hash, to_mapping
-from w2svqa.core.errors import StrPath, W2SVQAError
+from w2svqa.core.errors import InputError, StrPath, W2SVQAError
 from w2svqa.core.files import atomic_write, hold, sha256_file
 from w2svqa.core.journal import Journal
 from w2svqa.core.store import fingerprint
@@ -166,6 +166,8 @@ class _Run:
         learned, tested = source.read(rated, test)
         material = source.material(learned)
         held, seen = source.see(tested) if tested is not None else (None, None)
+        if held is not None and not held.videos:
+            raise InputError("no video of the test can be decoded", remedy="check its files")
         folds = content_folds(material.rated.contents, config.folds.folds, config.folds.seed, "test folds")
         found = self._folds(material, folds)
         before = material.original.score(material.seen).raw
@@ -218,12 +220,7 @@ class _Run:
 
     def _kept_config(self) -> Mapping[str, object]:
         config = to_mapping(self._config)
-        # these change no score
-        return {
-            key: value
-            for key, value in config.items()
-            if key not in ("workers", "resamples", "license", "name", "certain")
-        }
+        return {key: value for key, value in config.items() if key not in _NO_SCORE}
 
     def _inputs(self, material: Material) -> dict[str, str]:
         videos = [

@@ -147,7 +147,7 @@ class FoldConfig:
 
     Attributes:
         tune: how the last layers are trained.
-        folds: test folds; 0 after the test is done otherwise.
+        folds: test folds.
         inner: folds of the others, which choose.
         tolerance: share of severity pairs that may come out of order where they were in order before.
         anchors: of a fold's student.
