@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         W2SVQAError,
     )
     from w2svqa.core.records import Comparison, Reason, Score
+    from w2svqa.stages.evaluate import evaluate
     from w2svqa.stages.score import Scorer, compare, score
 
 __version__ = "0.1.0"
@@ -45,6 +46,7 @@ _HOMES = {
     "UnwritableError": "core.errors",
     "W2SVQAError": "core.errors",
     "compare": "stages.score",
+    "evaluate": "stages.evaluate",
     "score": "stages.score",
 }
 
@@ -64,6 +66,7 @@ __all__ = [
     "UnwritableError",
     "W2SVQAError",
     "compare",
+    "evaluate",
     "score",
 ]
 

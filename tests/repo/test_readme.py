@@ -113,6 +113,8 @@ CHECKS: dict[tuple[str, ...], Callable[[Sequence[str], Path], None]] = {
     ("w2svqa", "curate"): check_parses,
     ("w2svqa", "mine"): check_parses,
     ("w2svqa", "evaluate"): check_parses,
+    ("w2svqa", "finetune"): check_parses,  # with ratings that no test has
+    ("w2svqa", "report"): check_parses,
     ("w2svqa", "runs"): check_parses,
     ("w2svqa", "--ray"): check_on_cluster,
     ("w2svqa", "teachers"): check_run,

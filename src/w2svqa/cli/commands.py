@@ -18,10 +18,12 @@ from w2svqa.cli.doctor import doctor
 from w2svqa.cli.evaluate import evaluate
 from w2svqa.cli.exits import say, silent_on_broken_pipe
 from w2svqa.cli.export import export
+from w2svqa.cli.finetune import finetune
 from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
 from w2svqa.cli.mine import mine
 from w2svqa.cli.pair import pair
+from w2svqa.cli.report import report
 from w2svqa.cli.run import run
 from w2svqa.cli.runs import runs
 from w2svqa.cli.score import score
@@ -100,6 +102,8 @@ COMMANDS: Final = (
     score,
     compare,
     evaluate,
+    finetune,
+    report,
     teachers,
     doctor,
     demo,

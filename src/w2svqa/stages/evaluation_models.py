@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,19 +94,21 @@ class ModelScores:
         return self.values if self.higher_is_better else -self.values
 
 
-def rated_set(ratings: Ratings, videos: StrPath | None) -> RatedSet:
-    """Join ratings with the videos of a folder.
+def rated_set(ratings: Ratings, videos: StrPath | Sequence[StrPath] | None) -> RatedSet:
+    """Join ratings with the videos of a folder, or of several places.
 
     Args:
         ratings: of a benchmark.
-        videos: a folder, searched with all that is below it; ``None`` where no file is to be scored.
+        videos: a folder, searched with all that is below it, or several files, folders or patterns; ``None`` where no
+            file is to be scored.
 
     Raises:
         InputError: there is no such folder, or none of the videos is in it.
     """
     if videos is None:
         return RatedSet(ratings=ratings, notes=ratings.notes)
-    items = expand_inputs([str(videos)])
+    places = [videos] if isinstance(videos, str | os.PathLike) else list(videos)
+    items = expand_inputs([os.fspath(place) for place in places])
     paths = [item.path for item in items if item.error is None]
     if not paths and items[0].error is not None:
         raise items[0].error
@@ -113,7 +116,7 @@ def rated_set(ratings: Ratings, videos: StrPath | None) -> RatedSet:
     if not join.pairs:
         raise InputError(
             f"none of the {len(ratings.rows)} videos of {ratings.benchmark.shown} is here, such as {ratings.names[0]}",
-            path=videos,
+            path=places[0],
             remedy="check the folder, or the names in the table of ratings",
         )
     notes = (*ratings.notes, *join.lines("ratings", "videos"), *_shared(join))
@@ -225,7 +228,11 @@ def _why_not(name: str, value: float, join: Join) -> str | None:
 
 def _refuse_trained(paths: Sequence[str], teachers: Sequence[PoolTeacher], folder: Path) -> None:
     """Refuse videos that a student was trained on, by their content, before anything is decoded."""
-    trained = {teacher.name: _trained_on(teacher) for teacher in teachers if teacher.name.startswith(PREFIX)}
+    trained = {
+        teacher.name: trained_on(teacher.name.removeprefix(PREFIX) or teacher.parameters)
+        for teacher in teachers
+        if teacher.name.startswith(PREFIX)
+    }
     if not any(trained.values()):
         return
     with hold(folder), FileHashes(folder / "files.jsonl") as hashes:
@@ -239,9 +246,9 @@ def _refuse_trained(paths: Sequence[str], teachers: Sequence[PoolTeacher], folde
             )
 
 
-def _trained_on(student: PoolTeacher) -> set[str]:
-    """Hashes of what a student's card says that it was made of."""
-    card = bundle_folder(student.name.removeprefix(PREFIX) or student.parameters) / CARD
+def trained_on(student: StrPath | None) -> set[str]:
+    """Return the content hashes of what a bundle's card says that it was made of; none where there is no such card."""
+    card = bundle_folder(student) / CARD
     try:
         data = json.loads(card.read_bytes())["data"]["clips"]
         return {str(clip["sha256_16"]) for clip in data}

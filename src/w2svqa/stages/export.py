@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -63,22 +64,42 @@ def export(
         BundleError: ONNX and PyTorch differ.
         ConfigError: the held-out splits have too few clips.
     """
+    with new_bundle(model, target, name) as (scratch, student, difference):
+        made = calibrate(student, versions, config.calibrate, views_folder=views_folder, seed=seed, progress=progress)
+        write_anchors(scratch, made.tokens, made.preferences)
+        write_card(scratch, _card(model, clips, config, made, name) | {"onnx_difference": difference} | dict(facts))
+    return made
+
+
+@contextmanager
+def new_bundle(model: CompactModel, target: Path, name: str) -> Iterator[tuple[Path, CompactStudent, float]]:
+    """Make a bundle's folder, to be completed in the block: anchors and, last, the card.
+
+    After the block the bundle is loaded once and put in place; one that was there before stays until then.
+
+    Args:
+        model: in evaluation mode.
+        target: folder of the bundle.
+        name: of the student.
+
+    Yields:
+        The folder to complete, the student as it ships, and the largest difference of a logit to the model.
+
+    Raises:
+        BundleError: ONNX and PyTorch differ, or what was written is no bundle.
+    """
     scratch = target.with_name(f".{target.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
     scratch.mkdir(parents=True)
     try:
         export_onnx(model, scratch)
         student = CompactStudent(scratch, name=name, kinds=model.config.kinds, motion=model.config.motion)
-        difference = check_parity(model, student)
-        made = calibrate(student, versions, config.calibrate, views_folder=views_folder, seed=seed, progress=progress)
-        write_anchors(scratch, made.tokens, made.preferences)
-        write_card(scratch, _card(model, clips, config, made, name) | {"onnx_difference": difference} | dict(facts))
+        yield scratch, student, check_parity(model, student)
         load_bundle(scratch)
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return made
 
 
 def _card(

@@ -1,6 +1,7 @@
 """What a student ships as: one folder with all that scoring needs, checked by hash before use.
 
 ```
+README.md           the card in words
 card.json           format, name, levels, kinds, scale, anchors, figures with N, data, hashes of the files below
 encoder.onnx        views of one second -> token
 comparator.onnx     two mean tokens -> five level logits
@@ -32,6 +33,7 @@ from w2svqa.core.hub import fetch_snapshot, hub_name
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
+from w2svqa.students.model_card import README, model_card
 from w2svqa.students.runtime import COMPARATOR, DIAGNOSIS, ENCODER
 
 CARD: Final = "card.json"
@@ -229,11 +231,16 @@ def write_anchors(folder: Path, anchors: tuple[Tokens, ...], preferences: NDArra
 
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
-    """Write the card last, with the hash of every other file in the folder and what every card must say."""
-    names = sorted(path.name for path in folder.iterdir() if path.name != CARD)
+    """Write the card last, with the hash of every other file in the folder and what every card must say.
+
+    Before it comes what it says in words, ``README.md``, for which no hash vouches: people may edit it.
+    """
+    names = sorted(path.name for path in folder.iterdir() if path.name not in (CARD, README))
     hashes = {name: sha256_file(folder / name) for name in names}
     head = {"format": FORMAT, "format_version": FORMAT_VERSION, "levels": list(LEVELS)}
-    text = json.dumps({**head, **card, "files": hashes}, indent=1, allow_nan=False)
+    whole = {**head, **card, "files": hashes}
+    text = json.dumps(whole, indent=1, allow_nan=False)
+    (folder / README).write_text(model_card(whole), encoding="utf-8")
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
 
 

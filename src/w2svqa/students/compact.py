@@ -277,11 +277,26 @@ class Encoder(nn.Module):
 
     def from_planes(self, planes: Tensor, motion: Tensor, count: Tensor) -> Tensor:
         """Map the planes of all views, ``(N * V, PLANES, side, side)``, and the motion to tokens."""
-        seen = self._spatial(self.trunk(planes), motion.shape[0])
-        if self.motion is not None:
-            seen = torch.cat([seen, self.motion(motion, count).float()], dim=1)
-        tokens: Tensor = self.head(seen)
+        tokens: Tensor = self.head(self._seen(planes, motion, count))
         return tokens
+
+    def statistics(self, views: Tensor, motion: Tensor, count: Tensor) -> Tensor:
+        """Return what the last layer makes tokens of, float32 ``(N, F)``: normalised statistics, cut to their limits.
+
+        A token is an affine function of them, so the mean token of a video is that of their mean: whoever trains the
+        last layer alone need not keep the pictures.
+
+        Args:
+            views: as for a call.
+            motion: likewise.
+            count: likewise.
+        """
+        limited: Tensor = self.head[:2](self._seen(self.planes(views.flatten(0, 1)), motion, count))
+        return limited
+
+    def _seen(self, planes: Tensor, motion: Tensor, count: Tensor) -> Tensor:
+        seen = self._spatial(self.trunk(planes), motion.shape[0])
+        return seen if self.motion is None else torch.cat([seen, self.motion(motion, count).float()], dim=1)
 
     @staticmethod
     def _spatial(pooled: Tensor, seconds: int) -> Tensor:
