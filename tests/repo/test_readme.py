@@ -118,7 +118,9 @@ CHECKS: dict[tuple[str, ...], Callable[[Sequence[str], Path], None]] = {
     ("w2svqa", "runs"): check_parses,
     ("w2svqa", "--ray"): check_on_cluster,
     ("w2svqa", "teachers"): check_run,
+    ("w2svqa", "export"): check_parses,  # with checkpoints that no test has
     ("w2svqa", "score"): check_run,
+    ("w2svqa", "score", "clip.mp4", "--student"): check_parses,  # from a hub
     ("w2svqa", "compare"): check_run,
     ("w2svqa", "demo"): check_run,
     ("w2svqa", "distort"): check_run,  # each into a file that is not there yet
