@@ -43,8 +43,8 @@ class StageResult:
 
     @property
     def better(self) -> bool:
-        """Whether its student is the best so far; it is taken for that where nothing could be measured."""
-        return self.decision is None or self.decision.gain.value is None or self.decision.gain.value > 0
+        """Whether its student surely is the best so far; it is taken for that where nothing could be measured."""
+        return self.decision is None or not self.decision.stop
 
 
 def run(
