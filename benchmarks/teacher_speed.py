@@ -48,7 +48,7 @@ if hasattr(kind, "build"):
 else:
     from w2svqa.teachers.minimalistic import MOTION_FEATURES
     from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
-    from w2svqa.teachers.networks.slowfast import SlowFast
+    from w2svqa.networks.slowfast import SlowFast
     moves = len(kind.files) > 1
     networks = [MinimalisticNetwork(MOTION_FEATURES if moves else 0), *([SlowFast()] if moves else [])]
 for name, network in zip(kind.files, networks):

@@ -16,6 +16,7 @@ from repository import PACKAGE, module_name, python_files
 TIERS = (
     {"core"},
     {"video"},
+    {"networks"},
     {"metrics", "distort", "teachers", "students", "preference"},
     {"stages"},
     {"pipeline"},

@@ -13,7 +13,7 @@ import torch
 from filled import filled_state
 from numpy.typing import NDArray
 
-from w2svqa.teachers.networks.slowfast import SlowFast, SlowFastShape, pooled, slow_frames
+from w2svqa.networks.slowfast import SlowFast, SlowFastShape, pooled, slow_frames
 
 GOLDENS = Path(__file__).parent / "goldens" / "minimalistic.npz"
 CLOSE = 1e-4

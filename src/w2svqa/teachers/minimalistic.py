@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
-    from w2svqa.teachers.networks.slowfast import SlowFast
+    from w2svqa.networks.slowfast import SlowFast
 
 ARITHMETIC = 1
 MOTION_FILE = "SLOWFAST_8x8_R50.pyth"
@@ -187,7 +187,7 @@ class MinimalisticIx(BaseTeacher):
     @classmethod
     def identify(cls, parameters: StrPath | None, *, batch: int = 1, device: str = "cpu") -> str:
         """Return the version that :meth:`load` would give, from the files alone; arguments and errors are the same."""
-        from w2svqa.teachers.networks.slowfast import CLASSIFIER, SlowFast
+        from w2svqa.networks.slowfast import CLASSIFIER, SlowFast
 
         del device  # as good as any
         at_least_one(batch, "batch", cls.name)
@@ -265,7 +265,7 @@ def _fitting(path: StrPath, motion: int) -> Checkpoint:
 
 def _filled_motion(checkpoint: Checkpoint) -> tuple[str, SlowFast]:
     """Return the start of the checkpoint's SHA-256, and SlowFast without its slow pathway, which is not needed."""
-    from w2svqa.teachers.networks.slowfast import CLASSIFIER, SlowFast
+    from w2svqa.networks.slowfast import CLASSIFIER, SlowFast
 
     torch = require("torch", extra="train")
     with torch.device("meta"):

@@ -137,7 +137,7 @@ def motion_clip(pictures: Sequence[Tensor]) -> Tensor:
     Args:
         pictures: 32 of :func:`motion_picture`.
     """
-    from w2svqa.teachers.networks.slowfast import DEVIATION, MEAN
+    from w2svqa.networks.slowfast import DEVIATION, MEAN
 
     torch = require("torch", extra="train")
     return _normalised(torch.stack(list(pictures), dim=1), (MEAN,) * 3, (DEVIATION,) * 3)[None]

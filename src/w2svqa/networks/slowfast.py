@@ -115,9 +115,20 @@ class SlowFast(nn.Module):
         Returns:
             float32 ``(clips, 256)``.
         """
+        return pooled(self.fast_maps(clips), CLIP)
+
+    def fast_maps(self, clips: Tensor) -> Tensor:
+        """Return the last maps of the fast pathway, which is run alone.
+
+        Args:
+            clips: see :meth:`forward`; any number of frames.
+
+        Returns:
+            float32 ``(clips, 256, frames, height / 32, width / 32)``.
+        """
         for block in self._pairs():
             clips = block.fast(clips)
-        return pooled(clips, CLIP)
+        return clips
 
     def drop_slow(self) -> None:
         """Free the weights of the slow pathway, all but one in sixty; only :meth:`fast_features` works afterwards."""
