@@ -237,7 +237,7 @@ def test_equal_videos_are_similar(tmp_path: Path, scorer: Scorer) -> None:
 
 def test_unknown_student_names_the_remedy() -> None:
     with pytest.raises(BundleError, match="compact"):
-        Scorer.load("somebody/unknown-student")
+        Scorer.load("no/such/student")
 
 
 def test_bundle_with_a_bad_scale_is_refused() -> None:
@@ -250,7 +250,8 @@ def test_bundle_with_a_bad_scale_is_refused() -> None:
 def test_module_functions_load_a_student_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loads = []
 
-    def load(name: object = None) -> object:
+    def load(name: object = None, options: object = None) -> object:
+        assert options is None
         loads.append(name)
         return brightness_bundle()
 

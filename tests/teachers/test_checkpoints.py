@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError
-from w2svqa.teachers.checkpoints import fill, find_checkpoint, read_checkpoint
+from w2svqa.networks.checkpoints import fill, find_checkpoint, read_checkpoint
 
 STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
 

@@ -23,14 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError
+from w2svqa.networks import slowfast
+from w2svqa.networks.slowfast import SlowFast, SlowFastShape
 from w2svqa.teachers import minimalistic
 from w2svqa.teachers import minimalistic_pictures as pictures
 from w2svqa.teachers.minimalistic import MOTION_FILE, MinimalisticIx, MinimalisticVii
 from w2svqa.teachers.minimalistic_pictures import key_picture, motion_clip, motion_picture, seconds_of, shrunk_size
 from w2svqa.teachers.networks import minimalistic as networks
-from w2svqa.networks import slowfast
 from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
-from w2svqa.networks.slowfast import SlowFast, SlowFastShape
 from w2svqa.teachers.networks.swin import SwinShape
 from w2svqa.teachers.registry import identify_teacher, load_teacher
 from w2svqa.video.whole import FramesVideo, VideoFile

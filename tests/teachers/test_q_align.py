@@ -22,7 +22,7 @@ from q_align_folder import Hub, configuration, goldens, weights, write_folder, w
 from w2svqa.core import extras
 from w2svqa.core.errors import ConfigError, InputError, MissingExtraError, MissingInputError
 from w2svqa.core.protocols import Teacher
-from w2svqa.teachers import shards
+from w2svqa.networks import shards
 from w2svqa.teachers.q_align import (
     DEVIATION,
     QAlign,

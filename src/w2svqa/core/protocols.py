@@ -77,6 +77,25 @@ class Student(Protocol):
 
 
 @runtime_checkable
+class Costly(Protocol):
+    """A student whose every comparison takes long: it says what it is spared, and what it leaves out of a video."""
+
+    @property
+    def both_orders(self) -> bool:
+        """Whether a video is compared with the anchors in both orders; otherwise with the anchor first alone."""
+        ...
+
+    @property
+    def each_second(self) -> bool:
+        """Whether the seconds of a video are scored one by one where nobody asks for them."""
+        ...
+
+    def notes(self, tokens: Tokens) -> tuple[str, ...]:
+        """Return what a reader of a video's score must know of how it is judged; mostly nothing."""
+        ...
+
+
+@runtime_checkable
 class Diagnostician(Protocol):
     """A student that can also say what is wrong."""
 

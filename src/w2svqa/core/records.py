@@ -132,7 +132,7 @@ class Score:
         low: lower end of the 90 % interval, 0-100, at most ``value``.
         high: upper end of the 90 % interval, 0-100, at least ``value``.
         raw: ``value`` before it was clipped to 0-100: use it to rank, it has no ties at the ends.
-        seconds: the score of each second on the same scale, 0-100, in time order.
+        seconds: the score of each second on the same scale, 0-100, in time order; empty where they were not scored.
         reasons: the likely distortions, of the whole video or of some seconds, most probable first, each at most once;
             empty for a clean video and where the student cannot tell.
         notes: how the file was read where that matters (HDR was tone-mapped, the picture is interlaced, ...).

@@ -21,6 +21,7 @@ from w2svqa.preference.soft import (
     log_odds,
     preference_matrix,
     preferences,
+    wants_both_orders,
 )
 from w2svqa.preference.thurstone import Placement, place
 
@@ -92,6 +93,8 @@ class AnchoredJudge:
     def log_odds(self, tokens: Sequence[Tokens]) -> Floats:
         """Return the votes, float64 ``(N, A)``: log-odds of the preference for each video over each anchor.
 
+        Both orders of a pair are averaged unless the student needs or wants only one: the anchor first.
+
         Raises:
             ValueError: as :func:`w2svqa.preference.soft.judge_both`.
 
@@ -99,8 +102,10 @@ class AnchoredJudge:
         """
         votes = np.empty((len(tokens), len(self.anchors)))
         for piece, first, second in self._pairs(tokens):
-            judged = log_odds(judge_log_probabilities(self.student, first, second, self.scale.temperature))
-            votes[piece] = judged.reshape(-1, len(self.anchors))
+            judged = judge_log_probabilities(
+                self.student, first, second, self.scale.temperature, both=wants_both_orders(self.student)
+            )
+            votes[piece] = log_odds(judged).reshape(-1, len(self.anchors))
         return votes
 
     def _pairs(self, tokens: Sequence[Tokens]) -> Iterator[tuple[slice, list[Tokens], list[Tokens]]]:

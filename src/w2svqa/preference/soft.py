@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2svqa.core.levels import LEVEL_WEIGHTS, LEVELS
-from w2svqa.core.protocols import Student
+from w2svqa.core.protocols import Costly, Student
 from w2svqa.core.records import Tokens
 
 Floats = NDArray[np.float64]
@@ -166,17 +166,40 @@ def judge_both(student: Student, first: Sequence[Tokens], second: Sequence[Token
 
 
 def judge_log_probabilities(
-    student: Student, first: Sequence[Tokens], second: Sequence[Tokens], temperature: float = 1.0
+    student: Student,
+    first: Sequence[Tokens],
+    second: Sequence[Tokens],
+    temperature: float = 1.0,
+    *,
+    both: bool = True,
 ) -> Floats:
     """Return the logarithms of what :func:`judge_both` returns; arguments and errors are the same.
+
+    Args:
+        student: as in :func:`judge_both`.
+        first: as in :func:`judge_both`.
+        second: as in :func:`judge_both`.
+        temperature: as in :func:`judge_both`.
+        both: judge in both orders, unless one is enough by construction; otherwise in the given order alone.
 
     Source: ours.
     """
     forward = level_log_probabilities(judge_pieces(student, first, second), temperature)
-    if student.antisymmetric:
+    if student.antisymmetric or not both:
         return forward
     backward = level_log_probabilities(judge_pieces(student, second, first), temperature)
     return np.asarray(np.logaddexp(forward, backward[:, ::-1]) - np.log(2.0))
+
+
+def wants_both_orders(student: Student) -> bool:
+    """Return whether a student's votes against the anchors are to be taken in both orders.
+
+    Yes, unless one is enough by construction, or the student is a :class:`w2svqa.core.protocols.Costly` one that asks
+    for one.
+
+    Source: ours.
+    """
+    return not student.antisymmetric and not (isinstance(student, Costly) and not student.both_orders)
 
 
 def judge_pieces(student: Student, first: Sequence[Tokens], second: Sequence[Tokens]) -> Floats:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ from w2svqa.core.errors import BundleError, ConfigError, MediaError, StrPath, W2
 from w2svqa.core.executor import make_executor, works_here
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.memory import return_large_buffers
-from w2svqa.core.protocols import Diagnostician
+from w2svqa.core.protocols import Costly, Diagnostician
 from w2svqa.core.records import Comparison, Reason, Score, Status, Tokens
 from w2svqa.preference.forms import Form
 from w2svqa.preference.judge import AnchoredJudge
@@ -40,6 +40,8 @@ class Scorer:
         bundle: a student with its anchors and scale, from :func:`w2svqa.students.bundle.load_bundle`.
         form: how preferences become a score: ``"anchored"`` (the default: fixed anchors, exact MAP), ``"joint"`` (the
             paper's) or ``"released"`` (the authors' code, its errors included); docs/scoring.md compares them.
+        each_second: whether every second is scored by itself as well; ``None`` leaves it to the student, and only a
+            costly one says no.
 
     Raises:
         BundleError: the bundle's scale cannot be used.
@@ -54,7 +56,7 @@ class Scorer:
         ('ok', True, 2)
     """
 
-    def __init__(self, bundle: Bundle, *, form: Form = "anchored") -> None:
+    def __init__(self, bundle: Bundle, *, form: Form = "anchored", each_second: bool | None = None) -> None:
         try:
             scale = replace(Scale.from_dict(bundle.scale_mapping), form=form)
             self._judge = AnchoredJudge(bundle.student, bundle.anchors, scale)
@@ -63,23 +65,36 @@ class Scorer:
                 f"its scale cannot be used: {error}", path=bundle.folder, remedy="export the bundle again"
             ) from None
         self._bundle = bundle
-        self._source: _Source = _Source(bundle=bundle, form=form)
+        wanted = not isinstance(bundle.student, Costly) or bundle.student.each_second
+        self._each_second = wanted if each_second is None else each_second
+        self._source: _Source = _Source(bundle=bundle, form=form, each_second=each_second)
 
     @classmethod
-    def load(cls, student: StrPath | None = None, *, form: Form = "anchored") -> Scorer:
+    def load(
+        cls,
+        student: StrPath | None = None,
+        *,
+        form: Form = "anchored",
+        each_second: bool | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> Scorer:
         """Load a student bundle.
 
         Args:
-            student: name of a shipped student or a bundle's folder; ``None`` for the compact student that ships inside
-                the package.
+            student: name of a shipped student, a bundle's folder, or ``OWNER/NAME`` on the Hugging Face hub; ``None``
+                for the compact student that ships inside the package.
             form: as in the constructor.
+            each_second: as in the constructor.
+            options: how the student is run, as in :func:`w2svqa.students.bundle.load_bundle`.
 
         Raises:
             BundleError: there is no such bundle, or it is damaged, incomplete or from another version.
+            ConfigError: the student has no such option, or not this value.
+            MissingExtraError: the student, or fetching it from the hub, needs a package that is not installed.
         """
-        scorer = cls(load_bundle(student), form=form)
+        scorer = cls(load_bundle(student, options), form=form, each_second=each_second)
         # by name, because a loaded network cannot be sent to another process
-        scorer._source = _Source(student=student, form=form)
+        scorer._source = _Source(student=student, form=form, each_second=each_second, options=options)
         return scorer
 
     @property
@@ -108,8 +123,8 @@ class Scorer:
             path: a local file.
 
         Returns:
-            The score with its interval, the score of each second, likely distortions and where they are; status
-            ``"partial"`` with a message where only a part of the file decoded.
+            The score with its interval, the score of each second unless they are not to be scored, likely distortions
+            and where they are; status ``"partial"`` with a message where only a part of the file decoded.
 
         Raises:
             InputError: the file is missing, unreadable, refused or no video or image.
@@ -117,7 +132,8 @@ class Scorer:
         seen = self._watch(path)
         tokens = seen.tokens
         # the whole and each second against the same anchors, in one batch
-        batch = self._judge.score([tokens, *(tokens[second : second + 1] for second in range(len(tokens)))])
+        parts = range(len(tokens) if self._each_second else 0)
+        batch = self._judge.score([tokens, *(tokens[second : second + 1] for second in parts)])
         value, *seconds = batch.value.tolist()
         raw, *raw_seconds = batch.raw.tolist()
         return Score(
@@ -129,7 +145,7 @@ class Scorer:
             raw=raw,
             seconds=tuple(seconds),
             reasons=self._diagnose(tokens, raw_seconds),
-            notes=(*seen.notes, *self._score_notes(raw, len(tokens))),
+            notes=(*seen.notes, *self._student_notes(tokens), *self._score_notes(raw, len(tokens))),
             message=seen.message,
             student=self.name,
         )
@@ -179,7 +195,11 @@ class Scorer:
             probabilities=(inferior, worse, similar, better, superior),
             preference=float(preferences(probabilities)[0]),
             status="partial" if problems else "ok",
-            notes=tuple(f"{printable(seen.path)}: {note}" for seen in (left, right) for note in seen.notes),
+            notes=tuple(
+                f"{printable(seen.path)}: {note}"
+                for seen in (left, right)
+                for note in (*seen.notes, *self._student_notes(seen.tokens))
+            ),
             message="; ".join(problems) or None,
             student=self.name,
         )
@@ -199,6 +219,10 @@ class Scorer:
             raise MediaError(problem, path=path, remedy="check the file, or copy it again") from None
         return _Seen(path=os.fspath(path), tokens=tokens, notes=clip.notes, problem=clip.problem)
 
+    def _student_notes(self, tokens: Tokens) -> tuple[str, ...]:
+        student = self._bundle.student
+        return student.notes(tokens) if isinstance(student, Costly) else ()
+
     def _score_notes(self, raw: float, seconds: int) -> Iterator[str]:
         """What a reader of the score must know beside the way the file was read."""
         form = self._judge.scale.form
@@ -215,7 +239,8 @@ class Scorer:
         student = self._bundle.student
         if not isinstance(student, Diagnostician):
             return ()
-        return gather_reasons(student.diagnose(tokens), student.diagnose_seconds(tokens), scores)
+        each = student.diagnose_seconds(tokens) if scores else ()
+        return gather_reasons(student.diagnose(tokens), each, scores)
 
     def _row(self, path: str) -> Score:
         """Return the score of a file, or its error as a row. A fault of the program is neither: it is raised."""
@@ -338,11 +363,13 @@ class _Source:
     bundle: Bundle | None = None
     student: StrPath | None = None
     form: Form = "anchored"
+    each_second: bool | None = None
+    options: Mapping[str, str] | None = None
 
     def scorer(self) -> Scorer:
         if self.bundle is None:
-            return Scorer.load(self.student, form=self.form)
-        return Scorer(self.bundle, form=self.form)
+            return Scorer.load(self.student, form=self.form, each_second=self.each_second, options=self.options)
+        return Scorer(self.bundle, form=self.form, each_second=self.each_second)
 
 
 _worker_scorers: list[Scorer] = []

@@ -7,10 +7,10 @@ import math
 from w2svqa.core.errors import BundleError, InputError, StrPath
 from w2svqa.core.files import sha256_file
 from w2svqa.core.protocols import Video
+from w2svqa.networks.checkpoints import DIGEST_DIGITS
 from w2svqa.stages.score import Scorer
 from w2svqa.students.bundle import CARD, bundle_folder
 from w2svqa.teachers.base import BaseTeacher
-from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 PREFIX = "student:"
 """What its names begin with; the rest is a bundle's folder or the name of a shipped one."""

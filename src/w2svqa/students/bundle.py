@@ -8,6 +8,8 @@ diagnosis.onnx      mean token -> what is wrong
 anchors.npz         the anchors' tokens and the preferences among them
 weights.safetensors the same weights for training on
 ```
+That is a compact student's. A LLaVA student has the weights that were trained and the name of the checkpoint that they
+were trained from, in place of the networks; see :mod:`w2svqa.students.llava.bundle`.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -25,7 +26,9 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import BundleError, StrPath
+from w2svqa.core.errors import BundleError, ConfigError, MissingInputError, StrPath
+from w2svqa.core.files import sha256_file
+from w2svqa.core.hub import fetch_snapshot, hub_name
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
@@ -40,12 +43,31 @@ FORMAT_VERSION: Final = 2
 SHIPPED: Final = ("compact",)
 """Names of the bundles inside the package; the first is the default."""
 
-# Kind of student in a card -> how it is loaded from the folder and the card, and the files that it reads.
-_KINDS: Final = {
-    "compact": ("w2svqa.students.runtime:CompactStudent.from_card", (ENCODER, COMPARATOR, DIAGNOSIS)),
-}
+_Value = TypeVar("_Value")
 
-_Kind = TypeVar("_Kind")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kind:
+    """A kind of student.
+
+    Attributes:
+        loader: takes the folder and the card, and the options where there are any.
+        files: that the card must vouch for.
+        axes: of a video's tokens, the seconds' among them.
+        has_options: the loader takes options as a third argument.
+    """
+
+    loader: str
+    files: tuple[str, ...] = ()
+    axes: int = 2
+    has_options: bool = False
+
+
+# by the name in a card
+_KINDS: Final = {
+    "compact": _Kind(loader="w2svqa.students.runtime:CompactStudent.from_card", files=(ENCODER, COMPARATOR, DIAGNOSIS)),
+    "llava": _Kind(loader="w2svqa.students.llava.bundle:load_student", axes=3, has_options=True),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +91,18 @@ class Bundle:
     folder: Path
 
 
-def load_bundle(name_or_path: StrPath | None = None) -> Bundle:
+def load_bundle(name_or_path: StrPath | None = None, options: Mapping[str, str] | None = None) -> Bundle:
     """Load a bundle, after checking its version and the hash of every file.
 
     Args:
-        name_or_path: a name in :data:`SHIPPED` or a bundle's folder; ``None`` for the default that ships inside the
-            package.
+        name_or_path: as in :func:`bundle_folder`.
+        options: how the student is run, by name; the compact student has none, those of the LLaVA student are the
+            fields of :class:`w2svqa.students.llava.options.LlavaOptions`.
 
     Raises:
         BundleError: there is no such bundle, or it is damaged, incomplete or from another version.
+        ConfigError: the student has no such option, or not this value.
+        MissingExtraError: the student, or fetching it from the hub, needs a package that is not installed.
 
     Example:
         >>> load_bundle().student.antisymmetric
@@ -86,13 +111,17 @@ def load_bundle(name_or_path: StrPath | None = None) -> Bundle:
     folder = bundle_folder(name_or_path)
     card = read_card(folder)
     check_files(folder, card)
-    target, networks = _kind(card, folder)
-    _require_listed(card, (ANCHORS, *networks), folder)
-    anchors, preferences = _read_anchors(folder / ANCHORS)
+    kind = _kind(card, folder)
+    if options and not kind.has_options:
+        raise ConfigError(
+            f"a {card['student']} student has no options, such as {next(iter(options))!r}", remedy="leave them out"
+        )
+    _require_listed(card, (ANCHORS, *kind.files), folder)
+    anchors, preferences = _read_anchors(folder / ANCHORS, kind.axes)
     scale = _entry(card, "scale", dict, folder)
-    loader = _loader(target)
+    loader = _loader(kind.loader)
     return Bundle(
-        student=loader(folder, card),
+        student=loader(folder, card, options or {}) if kind.has_options else loader(folder, card),
         anchors=anchors,
         preferences=preferences,
         scale_mapping=scale,
@@ -102,23 +131,43 @@ def load_bundle(name_or_path: StrPath | None = None) -> Bundle:
 
 
 def bundle_folder(name_or_path: StrPath | None = None) -> Path:
-    """Return the folder of a shipped bundle by name, or the given folder itself.
+    """Return the folder of a bundle.
+
+    Args:
+        name_or_path: a name in :data:`SHIPPED`, a folder, or ``OWNER/NAME`` (``hf://OWNER/NAME@REVISION`` in full) on
+            the Hugging Face hub, which is taken where no folder of this name is there; ``None`` for the default that
+            ships inside the package.
 
     Raises:
-        BundleError: there is none.
+        BundleError: there is none; or it can only be on the hub, which has none, or cannot be reached while nothing is
+            in its cache.
+        MissingExtraError: it can only be on the hub, and huggingface_hub is not installed.
     """
     if name_or_path is None or str(name_or_path) in SHIPPED:
         return Path(str(resources.files("w2svqa.students"))) / "bundles" / str(name_or_path or SHIPPED[0])
     folder = Path(name_or_path)
-    remedy = f"give a bundle's folder, or one of the shipped: {', '.join(SHIPPED)}"
+    remedy = f"give a bundle's folder, OWNER/NAME on the hub, or one of the shipped: {', '.join(SHIPPED)}"
     try:
         found = folder.is_dir()
         problem = "is no folder" if folder.exists() else "no such student"
     except OSError as error:
         raise BundleError(f"cannot be read: {error.strerror}", path=folder, remedy=remedy) from None
-    if not found:
+    if found:
+        return folder
+    repository = None if folder.exists() else hub_name(str(name_or_path))
+    if repository is None:
         raise BundleError(problem, path=folder, remedy=remedy)
-    return folder
+    try:
+        return _fetch(repository)
+    except MissingInputError as error:
+        raise BundleError(f"no such folder; on the hub it {error.problem}", path=folder, remedy=remedy) from None
+
+
+def _fetch(repository: str) -> Path:
+    """Fetch the files that the card of a bundle on the hub lists, and nothing else."""
+    folder = fetch_snapshot(repository, [CARD])
+    names = _entry(read_card(folder), "files", dict, folder)
+    return fetch_snapshot(repository, [CARD, *(name for name in names if _is_plain(name))])
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -164,7 +213,7 @@ def check_files(folder: Path, card: Mapping[str, Any]) -> None:
             )
         path = folder / name
         try:
-            found = sha256(path.read_bytes()).hexdigest()
+            found = sha256_file(path)
         except OSError as error:
             raise BundleError(
                 f"cannot be read: {error.strerror}", path=path, remedy="install the bundle again"
@@ -182,7 +231,7 @@ def write_anchors(folder: Path, anchors: tuple[Tokens, ...], preferences: NDArra
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write the card last, with the hash of every other file in the folder and what every card must say."""
     names = sorted(path.name for path in folder.iterdir() if path.name != CARD)
-    hashes = {name: sha256((folder / name).read_bytes()).hexdigest() for name in names}
+    hashes = {name: sha256_file(folder / name) for name in names}
     head = {"format": FORMAT, "format_version": FORMAT_VERSION, "levels": list(LEVELS)}
     text = json.dumps({**head, **card, "files": hashes}, indent=1, allow_nan=False)
     (folder / CARD).write_text(text + "\n", encoding="utf-8")
@@ -200,7 +249,7 @@ def _require_listed(card: Mapping[str, Any], names: tuple[str, ...], folder: Pat
             raise BundleError(f"its card does not list {name}", path=folder / CARD, remedy="export the bundle again")
 
 
-def _read_anchors(path: Path) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
+def _read_anchors(path: Path, axes: int) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
     again = "export the bundle again"
     if not zipfile.is_zipfile(path):  # np.load would advise to load it unsafely
         raise BundleError("is damaged: no NumPy archive", path=path, remedy=again)
@@ -211,11 +260,13 @@ def _read_anchors(path: Path) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
             tokens = tuple(arrays[f"anchor_{index}"] for index in range(len(preferences)))
     except (OSError, ValueError, KeyError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise BundleError(f"is damaged: {error}", path=path, remedy=again) from None
-    _check_anchors(tokens, preferences, path)
+    _check_anchors(tokens, preferences, path, axes)
+    for token in tokens:
+        token.flags.writeable = False  # what a student works out of an anchor may be kept
     return tokens, preferences
 
 
-def _check_anchors(tokens: tuple[Tokens, ...], preferences: NDArray[np.float64], path: Path) -> None:
+def _check_anchors(tokens: tuple[Tokens, ...], preferences: NDArray[np.float64], path: Path, axes: int) -> None:
     if not tokens or preferences.shape != (len(tokens), len(tokens)) or preferences.dtype != np.float64:
         raise BundleError(
             f"its preferences are {preferences.dtype} {preferences.shape}, not float64 (anchors, anchors)",
@@ -223,9 +274,10 @@ def _check_anchors(tokens: tuple[Tokens, ...], preferences: NDArray[np.float64],
             remedy="export the bundle again",
         )
     for index, token in enumerate(tokens):
-        if token.ndim != 2 or 0 in token.shape or token.dtype != np.float32 or token.shape[1] != tokens[0].shape[1]:
+        known = token.ndim == axes and 0 not in token.shape and token.dtype == np.float32
+        if not known or token.shape[1:] != tokens[0].shape[1:]:
             raise BundleError(
-                f"its anchor {index} is {token.dtype} {token.shape}, not float32 (seconds, token)",
+                f"its anchor {index} is {token.dtype} {token.shape}, not float32 of {axes} axes, seconds first",
                 path=path,
                 remedy="export the bundle again",
             )
@@ -233,15 +285,15 @@ def _check_anchors(tokens: tuple[Tokens, ...], preferences: NDArray[np.float64],
         raise BundleError("holds numbers that are not finite", path=path, remedy="export the bundle again")
 
 
-def _entry(card: Mapping[str, Any], key: str, kind: type[_Kind], folder: Path) -> _Kind:
+def _entry(card: Mapping[str, Any], key: str, kind: type[_Value], folder: Path) -> _Value:
     value = card.get(key)
     if not isinstance(value, kind):
         raise BundleError(f"its card has no valid {key!r}", path=folder / CARD, remedy="export the bundle again")
     return value
 
 
-def _kind(card: Mapping[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Return how the student of a card is loaded, and the files that it reads."""
+def _kind(card: Mapping[str, Any], folder: Path) -> _Kind:
+    """Return what is known of the kind of student that a card names."""
     kind = _entry(card, "student", str, folder)
     if kind not in _KINDS:
         raise BundleError(
@@ -250,10 +302,10 @@ def _kind(card: Mapping[str, Any], folder: Path) -> tuple[str, tuple[str, ...]]:
     return _KINDS[kind]
 
 
-def _loader(name: str) -> Callable[[Path, Mapping[str, Any]], Student]:
+def _loader(name: str) -> Callable[..., Student]:
     module, _, attributes = name.partition(":")
     target: Any = import_module(module)
     for attribute in attributes.split("."):
         target = getattr(target, attribute)
-    loader: Callable[[Path, Mapping[str, Any]], Student] = target
+    loader: Callable[..., Student] = target
     return loader

@@ -34,8 +34,8 @@ from w2svqa.core.errors import StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
 from w2svqa.core.random import generator
+from w2svqa.networks.checkpoints import fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.base import BaseTeacher, at_least_one
-from w2svqa.teachers.checkpoints import fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.fragments import FragmentGrid, Indices, collect, normalised, spread_clips, temporal_fragments
 from w2svqa.teachers.frames import in_batches
 

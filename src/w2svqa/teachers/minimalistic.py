@@ -32,17 +32,24 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from w2svqa.core.errors import ConfigError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
+from w2svqa.networks.checkpoints import (
+    DIGEST_DIGITS,
+    HUB,
+    Checkpoint,
+    fill,
+    find_checkpoint,
+    fitting_checkpoint,
+    read_checkpoint,
+)
 from w2svqa.teachers.base import BaseTeacher, at_least_one
-from w2svqa.teachers.checkpoints import HUB, Checkpoint, fill, find_checkpoint, fitting_checkpoint, read_checkpoint
 from w2svqa.teachers.frames import Frame, in_batches
 from w2svqa.teachers.minimalistic_pictures import Second, key_picture, motion_clip, motion_picture, seconds_of
-from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
     from w2svqa.networks.slowfast import SlowFast
+    from w2svqa.teachers.networks.minimalistic import MinimalisticNetwork
 
 ARITHMETIC = 1
 MOTION_FILE = "SLOWFAST_8x8_R50.pyth"

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from w2svqa.core.protocols import Video
-from w2svqa.teachers.parameters import DIGEST_DIGITS
+from w2svqa.networks.checkpoints import DIGEST_DIGITS
 
 
 class OutsideTeacher(ABC):

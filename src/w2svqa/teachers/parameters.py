@@ -10,9 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import InputError, MissingInputError, StrPath
-
-DIGEST_DIGITS = 12
-"""Hex digits of the SHA-256 in a teacher's version: 48 bits tell the parameter files of one project apart."""
+from w2svqa.networks.checkpoints import DIGEST_DIGITS
 
 
 def read_parameters(folder: StrPath, names: Iterable[str]) -> dict[str, bytes]:

@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 from w2svqa.core.errors import ConfigError, InputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Video
+from w2svqa.networks.checkpoints import matched
+from w2svqa.networks.shards import Shards, find_folder, pour, read_json, read_shards
 from w2svqa.teachers.base import BaseTeacher, at_least_one
-from w2svqa.teachers.checkpoints import matched
 from w2svqa.teachers.frames import in_batches
 from w2svqa.teachers.parameters import damaged
-from w2svqa.teachers.shards import Shards, find_folder, pour, read_json, read_shards
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from w2svqa.core.errors import ConfigError, StrPath
 from w2svqa.core.protocols import Teacher
 from w2svqa.core.registry import Registry
-from w2svqa.teachers.checkpoints import check_device
+from w2svqa.networks.checkpoints import check_device
 
 TEACHERS = Registry(
     "teacher",

@@ -77,30 +77,35 @@ class LlavaModel(nn.Module):
             )
         self.hidden: int = text.hidden_size
         """Width of a token, H."""
-        self.grid = math.ceil(vision.image_size // vision.patch_size / 2)
+        self.grid: int = math.ceil(vision.image_size // vision.patch_size / 2)
         """Rows and columns of a frame's tokens after pooling: 14 at full size."""
-        self.context = min(config.context, text.max_position_embeddings)
+        self.context: int = min(config.context, text.max_position_embeddings)
         """Most tokens of a pair."""
 
     @property
     def spatial(self) -> int:
         """Tokens of a frame, P: 196 at full size."""
-        return self.grid**2
+        return self.grid * self.grid
 
     @property
     def device(self) -> torch.device:
         """Where the language model is."""
-        return self._parts.image_newline.device
+        return self._newline.device
 
     @property
     def dtype(self) -> torch.dtype:
         """What the networks compute in."""
-        return self._parts.image_newline.dtype
+        return self._newline.dtype
 
     @property
     def most_seconds(self) -> int:
         """Seconds that each of two videos may have at most, so that any pair of them fits in the context."""
         return seconds_that_fit((self.context - self.prompt.length) // 2, self.spatial, self.config)
+
+    @property
+    def _newline(self) -> Tensor:
+        newline: Tensor = self._parts.image_newline
+        return newline
 
     @property
     def _parts(self) -> Any:  # noqa: ANN401 - transformers does not say what its models are made of
@@ -151,8 +156,8 @@ class LlavaModel(nn.Module):
             ``(L, H)``; see :mod:`w2svqa.students.llava.layout`.
         """
         places = token_places(len(tokens), tokens.shape[1] - 1, self.config)
-        with gathered([self._parts.image_newline]):
-            newline = self._parts.image_newline[None].clone()
+        with gathered([self._newline]):
+            newline = self._newline[None].clone()
         table = torch.cat([tokens.to(self.device, self.dtype).flatten(0, 1), newline])
         return table[torch.from_numpy(places).to(self.device)]
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from w2svqa.teachers.networks.swin_windows import Layout, Size, layout_of, merged, parted, resized_window
 
 IGNORED = r".*\.relative_position_index"
-"""Keys of checkpoints that are not needed, for :func:`w2svqa.teachers.checkpoints.fill`."""
+"""Keys of checkpoints that are not needed, for :func:`w2svqa.networks.checkpoints.fill`."""
 
 # Position biases of so many numbers at a time (8 MiB), which bounds memory: 1 to 32 MiB are equally fast within 5 %.
 _BIASES_AT_ONCE = 1 << 21

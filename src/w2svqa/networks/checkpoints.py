@@ -1,4 +1,4 @@
-"""Checkpoints of the networks among the teachers: found, read without running what is in them, checked key by key."""
+"""Checkpoints of networks: found, read without running what is in them, checked key by key."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ import numpy as np
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import sha256_file
-from w2svqa.teachers.parameters import DIGEST_DIGITS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+DIGEST_DIGITS = 12
+"""Hex digits of the SHA-256 in a version: 48 bits tell the parameter files of one project apart."""
 
 HUB = "hf://"
 """``hf://OWNER/NAME/FILE`` is a file on the Hugging Face hub."""
@@ -201,7 +203,7 @@ def matched(
         raise InputError(
             f"is no checkpoint of this network: {'; '.join(problems)}",
             path=path,
-            remedy="name the checkpoint that belongs to this teacher",
+            remedy="name the checkpoint that belongs to it",
         )
     return kept
 
@@ -248,7 +250,7 @@ def _content(path: Path, mapped: bool) -> object:
             remedy="save its state dict alone, with torch.save or as safetensors",
         ) from None
     except _UNREADABLE as error:
-        raise _damaged(path, f"is no PyTorch file that can be read: {type(error).__name__}") from None
+        raise damaged(path, f"is no PyTorch file that can be read: {type(error).__name__}") from None
     return content
 
 
@@ -272,7 +274,7 @@ def _safetensors(path: Path) -> object:
     try:
         tensors: object = loader.load_file(path)
     except (package.SafetensorError, *_UNREADABLE) as error:
-        raise _damaged(path, f"is no safetensors file: {error}") from None
+        raise damaged(path, f"is no safetensors file: {error}") from None
     return tensors
 
 
@@ -283,15 +285,16 @@ def _tensors(content: object, path: Path) -> dict[str, Tensor]:
             content = content[wrapper]
             break
     if not isinstance(content, Mapping) or not content:
-        raise _damaged(path, "holds no state dict")
+        raise damaged(path, "holds no state dict")
     state = {str(key): value for key, value in content.items() if isinstance(value, torch.Tensor)}
     if len(state) < len(content):
         others = [str(key) for key, value in content.items() if not isinstance(value, torch.Tensor)]
-        raise _damaged(path, f"holds no state dict: {', '.join(others[:5])} is no tensor")
+        raise damaged(path, f"holds no state dict: {', '.join(others[:5])} is no tensor")
     return state
 
 
-def _damaged(path: Path, problem: str) -> InputError:
+def damaged(path: StrPath, problem: str) -> InputError:
+    """Return the error for a checkpoint that is there but cannot be used."""
     return InputError(problem, path=path, remedy="fetch the checkpoint again")
 
 

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import sha256_file
-from w2svqa.teachers.checkpoints import HUB, finite, matched, read_tensors, refuse_broken
-from w2svqa.teachers.parameters import DIGEST_DIGITS, damaged
+from w2svqa.networks.checkpoints import DIGEST_DIGITS, HUB, damaged, finite, matched, read_tensors, refuse_broken
 
 if TYPE_CHECKING:
     from torch import Tensor, dtype, nn
@@ -193,16 +192,27 @@ def _from_hub(address: str, others: Sequence[str]) -> Path:
     owner, _, name = address.removeprefix(HUB).strip("/").partition("/")
     if not owner or not name or "/" in name:
         raise ConfigError(f"{address!r} is no folder on the hub", remedy=f"write {HUB}OWNER/NAME")
-    folder = _fetched(address, f"{owner}/{name}", [*others, *INDICES])
+    folder = fetched(address, f"{owner}/{name}", [*others, *INDICES])
     known = [index.removesuffix(".index.json") for index in INDICES if (folder / index).is_file()]
     stem, suffix = Path(known[0] if known else SINGLES[0]).stem, Path(known[0] if known else SINGLES[0]).suffix
-    folder = _fetched(address, f"{owner}/{name}", [f"{stem}*{suffix}"])
+    folder = fetched(address, f"{owner}/{name}", [f"{stem}*{suffix}"])
     if not known and not (folder / SINGLES[0]).is_file():
-        folder = _fetched(address, f"{owner}/{name}", [SINGLES[1]])
+        folder = fetched(address, f"{owner}/{name}", [SINGLES[1]])
     return folder
 
 
-def _fetched(address: str, repository: str, patterns: list[str]) -> Path:
+def fetched(address: str, repository: str, patterns: list[str]) -> Path:
+    """Return the folder in the hub's cache with those files of a repository that the patterns match.
+
+    Args:
+        address: what the user wrote, for messages.
+        repository: ``OWNER/NAME``.
+        patterns: of file names, such as ``*.json``.
+
+    Raises:
+        MissingInputError: the hub does not give them, and they are not in the cache.
+        MissingExtraError: huggingface_hub is not installed.
+    """
     hub = require("huggingface_hub", extra="llm")
     errors = require("huggingface_hub.errors", extra="llm")
     try:

@@ -1,0 +1,70 @@
+"""Where a LLaVA student is run, and in which precision."""
+
+from __future__ import annotations
+
+import torch
+
+from w2svqa.core.errors import ConfigError
+from w2svqa.core.extras import require
+from w2svqa.students.llava.options import LlavaOptions
+
+# Attention and feed-forward layers of the language model are quantized; all that sees stays as it is.
+_NOT_QUANTIZED = ("vision_tower", "multi_modal_projector", "lm_head")
+
+
+def device_of(options: LlavaOptions) -> torch.device:
+    """Return the device that the options name.
+
+    Raises:
+        ConfigError: there is none of this name.
+
+    Example:
+        >>> device_of(LlavaOptions(device="cpu"))
+        device(type='cpu')
+    """
+    if options.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(options.device)
+    except RuntimeError:
+        raise ConfigError(f"{options.device!r} is no device", remedy="take device=cpu, cuda or cuda:1") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(
+            f"there is no device {options.device!r}: PyTorch finds {torch.cuda.device_count()} CUDA devices",
+            remedy="take device=cpu, or install a PyTorch for your driver",
+        )
+    return device
+
+
+def precision_of(options: LlavaOptions, device: torch.device) -> torch.dtype:
+    """Return the type that the networks compute in.
+
+    Example:
+        >>> precision_of(LlavaOptions(), torch.device("cpu"))
+        torch.float32
+    """
+    if options.dtype != "auto":
+        kind: torch.dtype = getattr(torch, options.dtype)
+        return kind
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.float32
+
+
+def quantization(options: LlavaOptions, device: torch.device, kind: torch.dtype) -> dict[str, object]:
+    """Return what transformers is told to quantize the language model; nothing where it shall not be.
+
+    Raises:
+        MissingExtraError: bitsandbytes is not installed.
+    """
+    if options.quantize == "none":
+        return {}
+    require("bitsandbytes", extra="quantize")
+    transformers = require("transformers", extra="llm")
+    settings = (
+        {"load_in_8bit": True}
+        if options.quantize == "8bit"
+        else {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": kind}
+    )
+    config = transformers.BitsAndBytesConfig(**settings, llm_int8_skip_modules=list(_NOT_QUANTIZED))
+    return {"quantization_config": config, "device_map": {"": str(device)}}
