@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from w2svqa.cli import exits
+from w2svqa.cli.student_options import OptionsOption, StudentOption, named_options
 from w2svqa.core.errors import InputError
 
 
@@ -15,15 +16,14 @@ def compare(
     first: Annotated[str, typer.Argument(metavar="FIRST", help="A video or image.")],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="The one to compare with it.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-    student: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder of a student bundle; the shipped one if not given.")
-    ] = None,
+    student: StudentOption = None,
+    option: OptionsOption = None,
 ) -> None:
     """Say how the quality of the second file compares with the first: inferior, worse, similar, better, superior."""
     from w2svqa.report.rows import comparison_to_dict, failed_comparison, to_json
     from w2svqa.stages.score import Scorer
 
-    scorer = Scorer.load(student)
+    scorer = Scorer.load(student, options=named_options(option))
     try:
         comparison = scorer.compare(first, second)
     except InputError as error:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from w2svqa.cli import exits
+from w2svqa.cli.student_options import OptionsOption, StudentOption, named_options
 from w2svqa.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def score(
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Draw the score of each second into this .png, .svg or .pdf.")
     ] = None,
-    student: Annotated[
-        str | None, typer.Option(metavar="PATH", help="Folder of a student bundle; the shipped one if not given.")
-    ] = None,
+    student: StudentOption = None,
+    option: OptionsOption = None,
     form: Annotated[
         ScoreForm, typer.Option(help="How preferences become a score; docs/scoring.md compares the three.")
     ] = ScoreForm.ANCHORED,
@@ -77,8 +77,9 @@ def score(
         raise typer.Exit(exits.USAGE) from None
     from w2svqa.stages.score import Scorer
 
-    scorer = Scorer.load(student, form=form.value)
-    batch = _Batch(items, scorer, table, workers)
+    wants_seconds = timeline or plot is not None
+    scorer = Scorer.load(student, form=form.value, each_second=wants_seconds or None, options=named_options(option))
+    batch = _Batch(items, scorer, table, workers, wants_seconds)
     scores = batch.run(_output(as_json, as_csv))
     _show_timelines(scores, timeline, plot, on_stdout=not (as_json or as_csv))
     raise typer.Exit(_exit_code(scores, fail_under))
@@ -92,6 +93,7 @@ class _Batch:
     scorer: Scorer
     table: TableFile | None
     workers: int
+    wants_seconds: bool = False
 
     def run(self, output: Output) -> list[Score]:
         """Score what no earlier run has scored, and hand every row on as soon as it is finished.
@@ -120,7 +122,7 @@ class _Batch:
         """Yield ready rows first (kept ones, and those whose path is of no use), then the scored ones."""
         waiting: list[int] = []
         for index, item in enumerate(self.items):
-            kept = None if self.table is None else self.table.kept(item.path, self.scorer.name)
+            kept = self._kept(item.path)
             if item.error is not None:
                 yield index, self._refused(item.path, item.error)
             elif kept is not None:
@@ -131,6 +133,11 @@ class _Batch:
         with closing(self._scored(paths)) as scored:
             for position, score in scored:
                 yield waiting[position], score
+
+    def _kept(self, path: str) -> Score | None:
+        """Return the row of an earlier run, unless it lacks the seconds that are wanted now."""
+        row = None if self.table is None else self.table.kept(path, self.scorer.name)
+        return None if row is not None and self.wants_seconds and not row.seconds else row
 
     def _refused(self, path: str, error: InputError) -> Score:
         from w2svqa.cli.table_file import UNREACHABLE

@@ -88,7 +88,7 @@ def read_shards(folder: Path, others: Sequence[str]) -> Shards:
         InputError: the index or a file is damaged or holds code, or two files have the same key.
         MissingExtraError: PyTorch or safetensors is not installed.
     """
-    paths = _weight_files(folder)
+    paths = weight_files(folder)
     state: dict[str, Tensor] = {}
     for path in paths:
         tensors = read_tensors(path, mapped=True)
@@ -146,7 +146,13 @@ def read_json(path: Path) -> Mapping[str, object]:
     return content
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files of a folder that hold its weights.
+
+    Raises:
+        MissingInputError: there are none, or one that the index names is not there.
+        InputError: the index is damaged, or names files outside the folder.
+    """
     for index in INDICES:
         if (folder / index).is_file():
             return _indexed(folder / index)

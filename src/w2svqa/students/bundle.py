@@ -117,7 +117,7 @@ def load_bundle(name_or_path: StrPath | None = None, options: Mapping[str, str] 
             f"a {card['student']} student has no options, such as {next(iter(options))!r}", remedy="leave them out"
         )
     _require_listed(card, (ANCHORS, *kind.files), folder)
-    anchors, preferences = _read_anchors(folder / ANCHORS, kind.axes)
+    anchors, preferences = read_anchors(folder, axes=kind.axes)
     scale = _entry(card, "scale", dict, folder)
     loader = _loader(kind.loader)
     return Bundle(
@@ -249,8 +249,21 @@ def _require_listed(card: Mapping[str, Any], names: tuple[str, ...], folder: Pat
             raise BundleError(f"its card does not list {name}", path=folder / CARD, remedy="export the bundle again")
 
 
-def _read_anchors(path: Path, axes: int) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
-    again = "export the bundle again"
+def read_anchors(folder: Path, *, axes: int) -> tuple[tuple[Tokens, ...], NDArray[np.float64]]:
+    """Return the anchors' tokens and preferences that :func:`write_anchors` wrote.
+
+    Args:
+        folder: of the bundle.
+        axes: that the tokens must have.
+
+    Returns:
+        Tokens, float32, read-only: what a student works out of them may be kept; and preferences, float64
+        ``(anchors, anchors)``.
+
+    Raises:
+        BundleError: they are damaged, or have another shape or type.
+    """
+    path, again = folder / ANCHORS, "export the bundle again"
     if not zipfile.is_zipfile(path):  # np.load would advise to load it unsafely
         raise BundleError("is damaged: no NumPy archive", path=path, remedy=again)
     try:
@@ -262,7 +275,7 @@ def _read_anchors(path: Path, axes: int) -> tuple[tuple[Tokens, ...], NDArray[np
         raise BundleError(f"is damaged: {error}", path=path, remedy=again) from None
     _check_anchors(tokens, preferences, path, axes)
     for token in tokens:
-        token.flags.writeable = False  # what a student works out of an anchor may be kept
+        token.flags.writeable = False
     return tokens, preferences
 
 

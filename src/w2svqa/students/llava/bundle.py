@@ -178,7 +178,7 @@ def load_student(folder: Path, card: Mapping[str, Any], options: Mapping[str, st
     )
     student = LlavaStudent(model, motion, name=_name(str(card.get("name")), judging, settled), options=settled)
     if settled.prefix_file is not None:
-        anchors, _ = read_anchors(folder)
+        anchors, _ = read_anchors(folder, axes=3)
         student.keep(anchors, path=settled.prefix_file, made_by=_maker(card, model, settled))
     return student
 
@@ -194,9 +194,7 @@ def _part(card: Mapping[str, Any], key: str, kind: type[Any], folder: Path) -> A
         ) from None
 
 
-def _model(
-    folder: Path, card: Mapping[str, Any], config: LlavaConfig, base: Base, options: LlavaOptions
-) -> LlavaModel:
+def _model(folder: Path, card: Mapping[str, Any], config: LlavaConfig, base: Base, options: LlavaOptions) -> LlavaModel:
     device = device_of(options)
     kind = precision_of(options, device)
     source = options.checkpoint or base.checkpoint
@@ -245,7 +243,7 @@ class _Stored:
         self._folder = folder
         self._package = require("safetensors", extra="llm")
         names, scale = card.get("weights"), card.get("lora_scale")
-        if not isinstance(names, list) or not set(names) <= set(card["files"]):
+        if not isinstance(names, list) or not all(name in list(card["files"]) for name in names):
             raise self._useless(CARD, f"lists weights that it has no hash of: {names!r}")
         if not isinstance(scale, int | float):
             raise self._useless(CARD, f"has no number 'lora_scale', but {scale!r}")
@@ -263,12 +261,12 @@ class _Stored:
             up = self._read(whole + UP)
             if value.ndim != 2 or up.shape[1:] != value.shape[:1]:
                 raise self._useless(self.files[name], f"{name!r} does not fit its other half")
-            value = target + self._scale * (up.float() @ value.float()).to(target)
+            value = self._scale * (up.float() @ value.float())
         if value.shape != target.shape:
             problem = f"{name!r} is {tuple(value.shape)}, the checkpoint's {tuple(target.shape)}"
             raise self._useless(self.files[name], problem)
         with torch.no_grad():
-            target.copy_(value)
+            target.copy_(value if whole == name else target.float() + value.to(target.device))
 
     def _read(self, name: str) -> Tensor:
         if name not in self.files:

@@ -50,6 +50,7 @@ _HUB_FILES = [
     "*.safetensors",
     "merges.txt",
 ]
+_PIECES, _PIECE = 16, 65536  # of a file of weights, and bytes of each
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -145,7 +146,7 @@ def load_motion(
             path=path,
             remedy="name PyTorchVideo's SLOWFAST_8x8_R50.pyth as well",
         )
-    network = SlowFast(_fast_shape(state, path))
+    network = SlowFast(fast_shape(state, path))
     network.drop_slow()
     fill(network, state, path)
     return MotionEncoder(network, span=config.motion_span, version=sha256_file(path)[:DIGEST_DIGITS])
@@ -182,10 +183,9 @@ def write_motion(path: Path, projector: Mapping[str, Tensor], slowfast: Mapping[
 
 
 def identify(source: StrPath, *, seed: int = 0) -> str:
-    """Return what tells a checkpoint from others: digits of the hash of its configuration, index and small files.
+    """Return what tells a checkpoint from others: digits of the hash of its small files and of samples of its weights.
 
-    Weights are not read: at 16 GB that takes minutes. The index lists every weight with its file, and files on the hub
-    change only with a new revision.
+    Of each file of weights 16 pieces of 64 KiB are read: all of 16 GB would take minutes. Any training changes them.
 
     Args:
         source: as in :func:`load_llava`.
@@ -195,12 +195,24 @@ def identify(source: StrPath, *, seed: int = 0) -> str:
         return f"{RANDOM_TINY}-{seed}"
     folder = find_llava(source)
     total = hashlib.sha256()
-    for name in (CONFIGURATION, *INDICES, TOKENIZER, MOTION):
+    for name in (CONFIGURATION, *INDICES, TOKENIZER):
         if (folder / name).is_file():
             total.update(f"{name} {sha256_file(folder / name)}\n".encode())
-    for path in sorted(folder.glob("model*.safetensors")):
+    for path in sorted(folder.glob("*.safetensors")):
         total.update(f"{path.name} {path.stat().st_size}\n".encode())
+        total.update(_sample(path))
     return total.hexdigest()[:DIGEST_DIGITS]
+
+
+def _sample(path: Path) -> bytes:
+    """Return pieces of a file, evenly spaced, the first and the last among them."""
+    last = max(0, path.stat().st_size - _PIECE)
+    with path.open("rb") as file:
+        pieces = []
+        for number in range(_PIECES):
+            file.seek(last * number // (_PIECES - 1))
+            pieces.append(file.read(_PIECE))
+    return b"".join(pieces)
 
 
 def read_tokenizer(folder: Path) -> Encode:
@@ -323,8 +335,16 @@ def _filled(shape: SlowFastShape, state: Mapping[str, Tensor], path: Path, ignor
     return network
 
 
-def _fast_shape(state: Mapping[str, Tensor], path: Path) -> SlowFastShape:
-    """Return a shape with the fast pathway that a state belongs to; the slow one is not kept."""
+def fast_shape(state: Mapping[str, Tensor], path: Path) -> SlowFastShape:
+    """Return a shape with the fast pathway that a state belongs to; the slow one is not kept.
+
+    Args:
+        state: of SlowFast, all of it or the fast pathway alone.
+        path: where it is from, for messages.
+
+    Raises:
+        InputError: it holds no fast pathway.
+    """
     block = re.compile(r"blocks\.(\d)\.multipathway_blocks\.1\.res_blocks\.(\d+)\.")
     depths = [0, 0, 0, 0]
     for match in filter(None, map(block.match, state)):

@@ -64,12 +64,12 @@ class LlavaConfig:
             )
 
 
-def released_config(**changes: int) -> LlavaConfig:
+def released_config(frame_side: int = 384) -> LlavaConfig:
     """Return the configuration under which checkpoints of the released code were trained.
 
     Example:
-        >>> released_config().motion_least, released_config(frame_side=56).frame_side
-        (8, 56)
+        >>> released_config().motion_least, released_config().motion_most
+        (8, 10)
     """
     least, most = RELEASED_MOTION
-    return LlavaConfig(motion_span="released", motion_least=least, motion_most=most, **changes)
+    return LlavaConfig(frame_side=frame_side, motion_span="released", motion_least=least, motion_most=most)

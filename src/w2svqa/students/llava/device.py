@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from w2svqa.core.errors import ConfigError
 from w2svqa.core.extras import require
+from w2svqa.networks.checkpoints import check_device
 from w2svqa.students.llava.options import LlavaOptions
 
 # Attention and feed-forward layers of the language model are quantized; all that sees stays as it is.
@@ -16,7 +16,7 @@ def device_of(options: LlavaOptions) -> torch.device:
     """Return the device that the options name.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: PyTorch cannot compute there.
 
     Example:
         >>> device_of(LlavaOptions(device="cpu"))
@@ -24,16 +24,8 @@ def device_of(options: LlavaOptions) -> torch.device:
     """
     if options.device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(options.device)
-    except RuntimeError:
-        raise ConfigError(f"{options.device!r} is no device", remedy="take device=cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"there is no device {options.device!r}: PyTorch finds {torch.cuda.device_count()} CUDA devices",
-            remedy="take device=cpu, or install a PyTorch for your driver",
-        )
-    return device
+    check_device(options.device)
+    return torch.device(options.device)
 
 
 def precision_of(options: LlavaOptions, device: torch.device) -> torch.dtype:

@@ -84,11 +84,10 @@ class LlavaStudent:
             ConfigError: not enough memory on the device.
             W2SVQAError: float16 overflowed.
         """
-        spool = TokenSpool()
-        with torch.inference_mode(), self._memory_told():
+        with TokenSpool() as spool, torch.inference_mode(), self._memory_told():
             for seconds in _batches(chunks, self.options.frames_at_once):
                 spool.add(self._second_tokens(seconds))
-        return spool.tokens()
+            return spool.tokens()
 
     def _second_tokens(self, seconds: Sequence[Chunk]) -> Tokens:
         side = self.model.config.frame_side

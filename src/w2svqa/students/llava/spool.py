@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from typing import IO, Final
+from typing import IO, Final, Self
 
 import numpy as np
 
@@ -14,7 +14,7 @@ MOST_IN_MEMORY: Final = 256
 
 
 class TokenSpool:
-    """Gathers the tokens of one video.
+    """Gathers the tokens of one video; to be used in a ``with`` block.
 
     Args:
         most: seconds that are held in memory. Beyond them all are in a temporary file, read from where they are used,
@@ -28,6 +28,13 @@ class TokenSpool:
         self._shape: tuple[int, ...] = ()
         self._file: IO[bytes] | None = None
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()  # an array goes on reading what it has mapped
+
     def add(self, tokens: Tokens) -> None:
         """Take the next seconds, float32 ``(seconds, ...)``.
 
@@ -38,7 +45,7 @@ class TokenSpool:
         self._shape = tokens.shape[1:]
         self._parts.append(tokens)
         if self._seconds > self._most:
-            self._file = self._file or tempfile.TemporaryFile(prefix="w2svqa-tokens-")  # noqa: SIM115 (lives on)
+            self._file = self._file or tempfile.TemporaryFile(prefix="w2svqa-tokens-")  # noqa: SIM115
             for part in self._parts:
                 self._file.write(np.ascontiguousarray(part, np.float32).data)
             self._parts.clear()
