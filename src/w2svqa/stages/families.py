@@ -11,10 +11,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from w2svqa.core.protocols import Student
@@ -22,8 +24,11 @@ from w2svqa.core.records import Tokens
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages.batches import BatchConfig
 from w2svqa.stages.train_processes import Precision, Processes
+from w2svqa.stages.kept_seconds import FramesConfig
 from w2svqa.stages.train_step import Answers, Paired
+from w2svqa.students.bundle import write_anchors, write_card
 
+Floats = NDArray[np.float64]
 BatchT = TypeVar("BatchT", bound=Paired)
 DrawnT = TypeVar("DrawnT", covariant=True)
 
@@ -41,16 +46,16 @@ class Drawn(Protocol[DrawnT]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """The networks of a student, written into the folder of a bundle.
+class Shipped:
+    """A student as it ships, before it is calibrated.
 
     Attributes:
-        student: loaded from there, as it ships.
+        student: what the bundle will hold.
         facts: entries of the card that are this kind's.
     """
 
     student: Student
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object]
 
 
 class Family(ABC, Generic[BatchT]):
@@ -99,19 +104,42 @@ class Family(ABC, Generic[BatchT]):
         """Return the trained weights in groups, and what share of the learning rate each group has."""
 
     @abstractmethod
-    def write(self, model: nn.Module, folder: Path, *, name: str) -> Written:
-        """Write the networks of a trained model into the folder of a bundle, weights for training on among them."""
+    def ship(self, model: nn.Module, folder: Path, *, name: str, seed: int, frames: FramesConfig | None) -> Shipped:
+        """Make the student of a trained model, and write its networks where it is run from files.
+
+        Args:
+            model: in evaluation mode. It may be changed: nothing else is done with it.
+            folder: of the bundle, empty.
+            name: of the student.
+            seed: of the run.
+            frames: what the distort stage kept, for a student that looks at it.
+        """
+
+    def finish(
+        self,
+        shipped: Shipped,
+        folder: Path,
+        *,
+        anchors: tuple[Tokens, ...],
+        preferences: Floats,
+        card: Mapping[str, object],
+    ) -> None:
+        """Write the rest of the bundle, the card last.
+
+        Args:
+            shipped: from :meth:`ship`.
+            folder: the same.
+            anchors: tokens of each anchor, worst first.
+            preferences: float64 ``(anchors, anchors)`` among them.
+            card: what every card says, ``name`` and ``scale`` among it.
+        """
+        write_anchors(folder, anchors, preferences)
+        write_card(folder, {**card, **shipped.facts})
 
     @abstractmethod
     def weights(self, folder: Path) -> Mapping[str, Tensor]:
-        """Return the weights for training on of a bundle."""
+        """Return the weights of a bundle for training on, by their names in :meth:`build`'s model."""
 
     @abstractmethod
-    def encoder(self, student: Student, folder: Path, *, scratch: Path) -> Callable[[VersionRow], Tokens]:
-        """Return what makes the tokens of a held-out version, from what the distort stage kept in ``folder``.
-
-        Args:
-            student: from :meth:`write`.
-            folder: of the distort stage.
-            scratch: an empty folder that is there as long as the tokens are needed.
-        """
+    def encoder(self, student: Student, folder: Path) -> Callable[[VersionRow], Tokens]:
+        """Return what makes the tokens of a held-out version, from what the distort stage kept in ``folder``."""

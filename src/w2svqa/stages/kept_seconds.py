@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 FOLDER: Final = "seconds"
 """Of the files, in the folder of the stage."""
 
+MOTION_SIDE: Final = 224
+"""Height and width in pixels of the motion frames of the strong student, and what SlowFast was trained for."""
+
 _LONGEST: Final = 16383  # pixels of a WebP picture; the frames of a version stand one below the other
 
 
@@ -47,7 +50,7 @@ class FramesConfig:
     slowfast: str
     seconds: int = 4
     side: int = 384
-    motion_side: int = 224
+    motion_side: int = MOTION_SIDE
     span: Span = "second"
 
     def __post_init__(self) -> None:

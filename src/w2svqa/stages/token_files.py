@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from w2svqa.core.errors import StoreError, UnwritableError
 from w2svqa.core.records import Tokens
+from w2svqa.core.rows import VersionRow
+
+Encode = Callable[[VersionRow], Tokens]
 
 
 class TokenFile:
@@ -67,3 +73,24 @@ class TokenFile:
                 path=self._path,
                 remedy="free some space and start again",
             ) from None
+
+
+@contextmanager
+def on_disk(encode: Encode, versions: Sequence[VersionRow], folder: Path) -> Iterator[Encode]:
+    """Make ``encode`` put what it returns into a file, which is gone after the block.
+
+    Args:
+        encode: makes the tokens of a version, one row per second.
+        versions: those that it will be asked for, each once.
+        folder: where there is room.
+    """
+    with TemporaryDirectory(dir=folder, prefix=".tokens-", ignore_cleanup_errors=True) as scratch:
+        file, starts = TokenFile(Path(scratch) / "tokens.npy", sum(row.seconds for row in versions)), [0]
+
+        def encoded(row: VersionRow) -> Tokens:
+            start, tokens = starts[-1], encode(row)
+            file.write(start, tokens)
+            starts.append(start + len(tokens))
+            return file.read(start, starts[-1])
+
+        yield encoded

@@ -17,7 +17,8 @@ from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
 from w2svqa.core.random import generator
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages.batches import BatchConfig
-from w2svqa.stages.families import Drawn, Family, StudentConfig, family_of
+from w2svqa.stages.families import Drawn, Family
+from w2svqa.stages.family_table import StudentConfig, family_of
 from w2svqa.stages.train_average import WeightAverage
 from w2svqa.stages.train_checkpoint import CHECKPOINT, Checkpoints, State
 from w2svqa.stages.train_log import LOG, TENSORBOARD, TrainLog, log_records
@@ -239,29 +240,17 @@ class _Training:
 
     def step(self, step: int, batch: Any, batches: Drawn[Any], log: TrainLog) -> None:  # noqa: ANN401 - the family's
         """Do step ``step``, and write what is due after it."""
-        with _told(step, batches):
-            self._step(step, batch, batches, log)
-
-    def _step(self, step: int, batch: Any, batches: Drawn[Any], log: TrainLog) -> None:  # noqa: ANN401 - the family's
         config = self._config
         rate = config.learning_rate * rate_at((step + 0.5) / config.steps, config.warm_up)
         for group, share in zip(self._steps.param_groups, self._shares, strict=True):
             group["lr"] = share * rate
-        # dropout draws from a global generator: by the step, so that every process and every rerun draw the same
-        with seeded(int(generator(self._seed, "dropout", step).integers(1 << 62)), self.processes.device):
-            loss = step_loss(
-                self._module,
-                batch,
-                self.family.ask,
-                step / config.steps,
-                config.confidence,
-                config.diagnosis_weight,
-                self.processes,
-            )
+        with _told(step, batches):
+            loss = self._loss(step, batch)
         if not math.isfinite(loss.value):
             _stop("loss", loss.value, step, batches)
         self._steps.zero_grad(set_to_none=True)
-        length = self.processes.backward(loss.total, self._module, config.clip_norm)
+        with _told(step, batches):
+            length = self.processes.backward(loss.total, self._module, config.clip_norm)
         if length is not None and not math.isfinite(length):
             _stop("gradient's length", length, step, batches)
         self._steps.step()
@@ -270,6 +259,20 @@ class _Training:
         if (step + 1) % config.log_steps == 0 or step + 1 == config.steps:
             log.write(step + 1, loss, rate, length)
         self._report(step + 1, loss)
+
+    def _loss(self, step: int, batch: Any) -> StepLoss:  # noqa: ANN401 - the family's
+        config = self._config
+        # dropout draws from a global generator: by the step, so that every process and every rerun draw the same
+        with seeded(int(generator(self._seed, "dropout", step).integers(1 << 62)), self.processes.device):
+            return step_loss(
+                self._module,
+                batch,
+                self.family.ask,
+                step / config.steps,
+                config.confidence,
+                config.diagnosis_weight,
+                self.processes,
+            )
 
     def _report(self, done: int, loss: StepLoss) -> None:
         config, terms = self._config, loss.terms
@@ -311,9 +314,12 @@ def _silent(step: int, steps: int, text: str) -> None:
 
 @contextmanager
 def _told(step: int, batches: Drawn[Any]) -> Iterator[None]:
-    """Name the step and its batch where the memory of the GPU is full."""
+    """Name the step and its batch where the student gives no numbers, or the memory of the GPU is full."""
     try:
         yield
+    except W2SVQAError as error:
+        held = ", ".join(batches.names(step))
+        raise W2SVQAError(f"step {step + 1}, whose batch held {held}: {error.problem}", remedy=error.remedy) from None
     except torch.OutOfMemoryError as error:
         held = ", ".join(batches.names(step))
         problem = f"the memory of the GPU is full at step {step + 1}, whose batch held {held}: {error}"

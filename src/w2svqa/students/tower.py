@@ -219,11 +219,17 @@ class TowerModel(nn.Module):
         self.head = TowerHead(config, int(tower.facts["hidden_size"]))
         for name, values in (("pixel_mean", tower.mean), ("pixel_deviation", tower.deviation)):
             self.register_buffer(name, 255 * torch.tensor(values).reshape(1, -1, 1, 1), persistent=False)
-        self._freeze_idle()
+        self._used: frozenset[str] | None = None
 
-    def parts(self) -> Mapping[str, nn.Module]:
-        """Return the parts that can be trained at rates of their own."""
-        return {"tower": self.tower, "head": self.head}
+    def parts(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Return the weights of the parts that can be trained at rates of their own.
+
+        Of the tower those are left out that no token depends on, such as a pooling head's: they would wait for a
+        gradient forever.
+        """
+        self._used = self._used or self._find_used()
+        used = [weight for name, weight in self.tower.named_parameters() if name in self._used]
+        return {"tower": used, "head": list(self.head.parameters())}
 
     def checkpointed(self) -> None:
         """Compute activations again in the backward pass instead of keeping them."""
@@ -239,7 +245,16 @@ class TowerModel(nn.Module):
 
         Returns:
             float32 ``(S, token)``.
+
+        Raises:
+            ConfigError: the tower is made for pictures of another size.
         """
+        if self.side is not None and frames.shape[1] != self.side:
+            raise ConfigError(
+                f"key frames are {frames.shape[1]} pixels high, and the tower {self.config.checkpoint} is made for"
+                f" {self.side}",
+                remedy=f"set distort.frames.side to {self.side}",
+            )
         pixels = (frames.permute(0, 3, 1, 2).float() - self.get_buffer("pixel_mean")) / self.get_buffer(
             "pixel_deviation"
         )
@@ -262,14 +277,18 @@ class TowerModel(nn.Module):
         last = len(said.hidden_states) - 1
         return [said.last_hidden_state if layer == last else said.hidden_states[layer] for layer in self.layers]
 
-    def _freeze_idle(self) -> None:
-        """Freeze what no token depends on, such as a pooling head: it would wait for a gradient forever."""
+    def _find_used(self) -> frozenset[str]:
+        """Names of the tower's weights that a token depends on, found by trying."""
+        names, weights = zip(*self.tower.named_parameters(), strict=True)
+        before = [weight.requires_grad for weight in weights]
+        self.tower.requires_grad_(True)
         side = self.side or _SOME_SIDE
-        total = torch.stack([state.float().square().sum() for state in self._states(torch.zeros(1, 3, side, side))])
-        weights = list(self.tower.parameters())
-        gradients = torch.autograd.grad(total.sum(), weights, allow_unused=True)
-        for weight, gradient in zip(weights, gradients, strict=True):
-            weight.requires_grad_(gradient is not None)
+        picture = torch.zeros(1, 3, side, side, device=weights[0].device)
+        total = torch.stack([state.float().square().sum() for state in self._states(picture)]).sum()
+        gradients = torch.autograd.grad(total, weights, allow_unused=True)
+        for weight, was in zip(weights, before, strict=True):
+            weight.requires_grad_(was)
+        return frozenset(name for name, gradient in zip(names, gradients, strict=True) if gradient is not None)
 
 
 def _moments(tokens: Tensor) -> Tensor:
