@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from q_align_folder import Hub, configuration, goldens, weights, write_folder, write_shards
 
 from w2svqa.core import extras
+from w2svqa.core import hub as hub_module
 from w2svqa.core.errors import ConfigError, InputError, MissingExtraError, MissingInputError
 from w2svqa.core.protocols import Teacher
-from w2svqa.networks import shards
 from w2svqa.teachers.q_align import (
     DEVIATION,
     QAlign,
@@ -373,7 +373,7 @@ def hub(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
     def require(module: str, *, extra: str) -> object:
         return known.get(module) or usual(module, extra=extra)
 
-    monkeypatch.setattr(shards, "require", require)
+    monkeypatch.setattr(hub_module, "require", require)
     return made
 
 

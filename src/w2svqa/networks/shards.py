@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from w2svqa.core.errors import ConfigError, InputError, MissingInputError, StrPath
 from w2svqa.core.extras import require
 from w2svqa.core.files import sha256_file
+from w2svqa.core.hub import fetch_snapshot
 from w2svqa.networks.checkpoints import DIGEST_DIGITS, HUB, damaged, finite, matched, read_tensors, refuse_broken
 
 if TYPE_CHECKING:
@@ -219,11 +220,4 @@ def fetched(address: str, repository: str, patterns: list[str]) -> Path:
         MissingInputError: the hub does not give them, and they are not in the cache.
         MissingExtraError: huggingface_hub is not installed.
     """
-    hub = require("huggingface_hub", extra="llm")
-    errors = require("huggingface_hub.errors", extra="llm")
-    try:
-        return Path(hub.snapshot_download(repository, allow_patterns=patterns))
-    except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, OSError) as error:
-        raise MissingInputError(
-            f"cannot be fetched: {error}", path=address, remedy="fetch it by hand and name the folder"
-        ) from None
+    return fetch_snapshot(repository, patterns, address=address)
