@@ -9,8 +9,8 @@ from w2svqa.core.config import to_mapping
 from w2svqa.core.errors import ConfigError
 from w2svqa.stages.distort import DistortConfig
 from w2svqa.stages.export import ExportConfig
-from w2svqa.stages.ingest import IngestConfig
 from w2svqa.stages.family_table import StudentConfig
+from w2svqa.stages.ingest import IngestConfig
 from w2svqa.stages.kept_seconds import MOTION_SIDE, FramesConfig
 from w2svqa.stages.label import LabelConfig
 from w2svqa.stages.next_pairs import NextPairsConfig

@@ -20,6 +20,7 @@ from w2svqa.pipeline.context import Material, Run, plain
 from w2svqa.pipeline.student import BUNDLE, PAIRS, shares
 from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
+from w2svqa.stages.family_seconds import SecondFamily
 from w2svqa.stages.family_table import family_of
 from w2svqa.stages.next_pairs import agreement, listen, mine_pairs, pair_rows
 from w2svqa.stages.pair import make_pairs
@@ -117,15 +118,14 @@ def _mined(run: Run, material: Material, number: int, inputs: dict[str, str]) ->
     return read_artifact(folder, MinedRow, kind=MINED).rows
 
 
-def _tokens(
-    run: Run, versions: Sequence[VersionRow], number: int, digest: str, student: Student
-) -> dict[str, Tokens]:
+def _tokens(run: Run, versions: Sequence[VersionRow], number: int, digest: str, student: Student) -> dict[str, Tokens]:
     """Encode the training versions with the student of the stage before, resumed clip by clip; by version id."""
     folder = run.stage(number) / TOKENS
     print_ = fingerprint(TOKENS, {}, {"student": digest}, seed=run.config.seed)
     tell = run.tell("score", number)
-    if family_of(run.config.train.model).sees_seconds:
-        look = partial(family_of(run.config.train.model).tokens, student)
+    family = family_of(run.config.train.model)
+    if isinstance(family, SecondFamily):
+        look = partial(family.tokens, student)
         return kept_tokens(by_clip(versions), look, folder, print_, kept=run.folder / "versions", progress=tell)
     return {
         row.version_id: np.array([row.token], dtype=np.float32)
@@ -133,9 +133,7 @@ def _tokens(
     }
 
 
-def _token_rows(
-    run: Run, versions: Sequence[VersionRow], number: int, digest: str, print_: str
-) -> list[TokenRow]:
+def _token_rows(run: Run, versions: Sequence[VersionRow], number: int, digest: str, print_: str) -> list[TokenRow]:
     """What the compact student makes of them, in several processes."""
     folder, clips = run.stage(number) / TOKENS, by_clip(versions)
     kept: Kept[ClipVersions, tuple[TokenRow, ...]] = Kept(

@@ -44,8 +44,8 @@ class BatchConfig:
         mixture_level: greatest level of that second distortion.
         pairs_per_group: at most so many pairs of each group, drawn at random; ``None`` for all. For students to whom a
             pair costs more than the pictures of its versions.
-        by_length: the pairs of a step have about the same number of seconds, so that little is padded; for students
-            that see several.
+        length_parts: groups are sorted by the seconds of their videos and cut into so many parts; a step draws from
+            one, so that little is padded. For students that see several seconds; 1 draws from all groups.
 
     Details and mixtures are the compact student's.
     """
@@ -63,7 +63,7 @@ class BatchConfig:
     mixtures: float = 0.2
     mixture_level: int = 2
     pairs_per_group: int | None = None
-    by_length: bool = True
+    length_parts: int = 8
 
     def __post_init__(self) -> None:
         """Reject batches that hold nothing.
@@ -78,6 +78,8 @@ class BatchConfig:
             raise ValueError(f"mixtures {self.mixtures} must be 0-1 and mixture_level {self.mixture_level} at least 1")
         if self.pairs_per_group is not None and self.pairs_per_group < 1:
             raise ValueError(f"pairs_per_group {self.pairs_per_group} must be at least 1")
+        if self.length_parts < 1:
+            raise ValueError(f"length_parts {self.length_parts} must be at least 1")
 
     @property
     def groups(self) -> Mapping[Origin, int]:

@@ -83,9 +83,7 @@ def export(
         held_out = [row for row in versions if row.split != "train"]
         encode = family.encoder(shipped.student, views_folder)
         with on_disk(encode, held_out, scratch.parent) if family.sees_seconds else nullcontext(encode) as encoded:
-            made = calibrate(
-                shipped.student, held_out, config.calibrate, encode=encoded, seed=seed, progress=progress
-            )
+            made = calibrate(shipped.student, held_out, config.calibrate, encode=encoded, seed=seed, progress=progress)
             made = replace(made, tokens=tuple(np.array(anchor) for anchor in made.tokens))
         card = _card(clips, config, made, name) | dict(facts)
         family.finish(shipped, scratch, anchors=made.tokens, preferences=made.preferences, card=card)

@@ -23,8 +23,8 @@ from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.stages.batches import BatchConfig
-from w2svqa.stages.train_processes import Precision, Processes
 from w2svqa.stages.kept_seconds import FramesConfig
+from w2svqa.stages.train_processes import Precision, Processes
 from w2svqa.stages.train_step import Answers, Paired
 from w2svqa.students.bundle import write_anchors, write_card
 

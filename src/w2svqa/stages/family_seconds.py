@@ -67,7 +67,7 @@ class SecondStep(nn.Module):
             second: int64 ``(P,)``.
         """
         with self._processes.autocast():
-            videos = self._see(frames, motion).split(counts.tolist())
+            videos = torch.split(self._see(frames, motion), counts.tolist())
             logits = self._compare(
                 [videos[index] for index in first.tolist()], [videos[index] for index in second.tolist()]
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 
@@ -14,9 +13,6 @@ from w2svqa.core.rows import Origin, PairRow
 
 Group = list[PairRow]
 """Pairs that share versions and are looked at together."""
-
-LENGTHS: Final = 8
-"""Parts of equal number into which groups are sorted by length; a step draws from one of them."""
 
 
 class GroupDraws:
@@ -31,7 +27,8 @@ class GroupDraws:
         seed: fixes everything that is drawn.
         share: ``(index, count)`` of this process among several: it makes every ``count``-th group.
         most: pairs of a group, drawn at random where it has more; ``None`` for all.
-        length: of a pair; where given, the groups of a step are of about the same length, so that little is padded.
+        length: of a pair; where given, groups are sorted by it.
+        parts: into which sorted groups are cut; those of a step are all from the same part, and so of about one length.
 
     Raises:
         ConfigError: no pair is of an origin that a step takes, or a step has fewer groups than there are processes.
@@ -46,6 +43,7 @@ class GroupDraws:
         share: tuple[int, int] = (0, 1),
         most: int | None = None,
         length: Callable[[PairRow], int] | None = None,
+        parts: int = 1,
     ) -> None:
         groups = _by_origin(pairs)
         if length is not None:
@@ -55,7 +53,7 @@ class GroupDraws:
         self._seed = seed
         self._share = share
         self._most = most
-        self._is_sorted = length is not None
+        self._parts = parts
         if not self._choices:
             raise ConfigError(
                 f"none of the {len(pairs)} pairs is of an origin that a step takes", remedy="give a step more groups"
@@ -77,8 +75,8 @@ class GroupDraws:
     def _drawn(self, step: int, place: int) -> tuple[Group, np.random.Generator]:
         random = generator(self._seed, "batch", step, place)
         groups = self._choices[place]
-        if self._is_sorted:
-            parts = min(LENGTHS, len(groups))
+        if self._parts > 1:
+            parts = min(self._parts, len(groups))
             part = int(generator(self._seed, "length", step).random() * parts)
             groups = groups[part * len(groups) // parts : (part + 1) * len(groups) // parts]
         pairs = groups[int(random.integers(len(groups)))]
@@ -89,9 +87,7 @@ class GroupDraws:
 
 def names_of(groups: Sequence[tuple[Group, np.random.Generator]]) -> tuple[str, ...]:
     """Return the version ids of some groups, each once."""
-    return tuple(
-        dict.fromkeys(name for pairs, _ in groups for pair in pairs for name in (pair.first, pair.second))
-    )
+    return tuple(dict.fromkeys(name for pairs, _ in groups for pair in pairs for name in (pair.first, pair.second)))
 
 
 def _by_origin(pairs: Sequence[PairRow]) -> dict[str, list[Group]]:

@@ -88,7 +88,7 @@ def keep_seconds(
     """
     encoder = load_slowfast(config.slowfast, config.span)
     name = f"{FOLDER}/{clip.clip_id}.npz"
-    rows, seen = [], []
+    rows, seen = list[VersionRow](), list[Seconds]()
     for version in versions:
         rows.append(_row(clip, version, name, len(rows)))
         frames = np.stack([key_picture(frame, config.side) for frame in version.key_frames])

@@ -82,7 +82,8 @@ class SecondBatches:
             seed=seed,
             share=share,
             most=config.pairs_per_group,
-            length=self._length if config.by_length else None,
+            length=self._length,
+            parts=config.length_parts,
         )
 
     def at(self, step: int) -> SecondBatch:

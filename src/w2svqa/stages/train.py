@@ -68,8 +68,8 @@ class TrainConfig:
         log_steps: the log and the trackers get a record each so many steps.
         ema: decay of the running average of the weights that is returned instead of the last ones, such as 0.999;
             ``None`` for the last ones.
-        precision: of what is computed; frozen weights are kept in it as well. ``"bf16"`` may be faster where the processor has it (docs/log.md), ``"fp16"``
-            needs a GPU.
+        precision: of what is computed. ``"bf16"`` may be faster where the processor has it (docs/log.md), and keeps the
+            frozen weights of a strong student in it as well; ``"fp16"`` needs a GPU.
         trackers: of Accelerate, by name, beside the log. TensorBoard comes with the extra "train".
         threads: of PyTorch in each process; ``None`` leaves its own choice.
     """

@@ -188,7 +188,7 @@ def _remove_old(folder: Path) -> None:
         shutil.rmtree(path)
 
 
-def _without(state: Mapping[str, Tensor] | None, names: frozenset[str]) -> dict[str, Tensor]:
+def _without(state: Mapping[str, Any] | None, names: frozenset[str]) -> dict[str, Any]:
     """A state dict less some names, which may carry the prefix of what wraps the module; empty for none."""
     bare = {name.removeprefix("module.") for name in names}
     return {name: value for name, value in (state or {}).items() if name.removeprefix("module.") not in bare}

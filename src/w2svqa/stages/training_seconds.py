@@ -1,7 +1,7 @@
 """student + kept seconds -> tokens: what a student with a vision tower makes of the versions it may learn from next.
 
-Of each version one second, the middle one, as of the compact student's: at full size it is 2.8 MB of tokens, which a file
-keeps, so that a killed run goes on where it stopped. This process alone works, for it holds the student.
+Of each version one second, the middle one, as for the compact student: at full size it is 2.8 MB of tokens, which a
+file keeps, so that a killed run goes on where it stopped. This process alone works, for it holds the student.
 """
 
 from __future__ import annotations

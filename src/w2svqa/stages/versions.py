@@ -240,7 +240,7 @@ def _distinct(clean: dict[str, Frames], versions: Iterator[Version], family: str
 def _differs(one: dict[str, Frames], other: Version, family: str) -> bool:
     if family == "temporal":
         before, after = (_seen_small(np.concatenate(motion)) for motion in (one["motion"], other.motion))
-        change = before.astype(np.float32) - after
+        change = before.astype(np.float32) - after.astype(np.float32)
         return bool(len(before)) and float(np.sqrt(np.mean(change**2))) >= VISIBLE_MOTION
     return any(
         first.shape != second.shape or not np.array_equal(first, second)
@@ -248,7 +248,7 @@ def _differs(one: dict[str, Frames], other: Version, family: str) -> bool:
     )
 
 
-def _seen_small(motion: NDArray[np.uint8]) -> NDArray[np.generic]:
+def _seen_small(motion: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float64]:
     """Motion frames as the compact student has them, so that the same versions differ for every student."""
     if motion.ndim == 3:
         return motion

@@ -1,8 +1,8 @@
 """What a student with a vision tower sees of a video, kept in files: a key frame and a motion feature per second.
 
-One ``.npz`` file per clip holds its versions, mild to severe. Key frames are lossless WebP, about half a byte per pixel;
-motion features are what a frozen network made of the frames of each second, so that it never runs again. Nothing is
-read but the versions that are asked for.
+One ``.npz`` file per clip holds its versions, mild to severe. Key frames are lossless WebP, about half a byte per
+pixel; motion features are what a frozen network made of the frames of each second, so that it never runs again. Nothing
+is read but the versions that are asked for.
 """
 
 from __future__ import annotations

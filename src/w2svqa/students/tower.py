@@ -166,7 +166,7 @@ def _pixels(checkpoint: str) -> Mapping[str, Any]:
 
 
 def _tower(network: nn.Module, pixels: Mapping[str, Any]) -> Tower:
-    config: PretrainedConfig = network.config  # type: ignore[assignment]  # every model of transformers has one
+    config: PretrainedConfig = network.config
     side = getattr(config, "image_size", None)
     if not hasattr(config, "num_hidden_layers") or not hasattr(config, "patch_size"):
         raise ValueError(f"{type(network).__name__} is no transformer that sees")

@@ -158,9 +158,7 @@ def load_student(folder: Path, card: Mapping[str, Any]) -> TowerStudent:
     except (KeyError, ConfigError) as error:
         raise BundleError(f"its card has no valid 'tower': {error}", path=folder, remedy=again) from None
     network = own.network if isinstance(own.network, dict) else {}
-    tower = (
-        make_tower(network, own.mean, own.deviation) if own.is_trained else load_tower(own.config.checkpoint)
-    )
+    tower = make_tower(network, own.mean, own.deviation) if own.is_trained else load_tower(own.config.checkpoint)
     model = TowerModel(own.config, tower)
     state = read_tensors(folder / WEIGHTS)
     if unknown := sorted(state.keys() - model.state_dict().keys()):
