@@ -14,6 +14,7 @@ from w2svqa.core.errors import ConfigError
 from w2svqa.core.extras import require
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
+from w2svqa.networks.activations import compute_again
 from w2svqa.networks.checkpoints import read_tensors
 from w2svqa.stages.families import Shipped
 from w2svqa.stages.family_seconds import Compare, SecondFamily, SecondStep, encoded
@@ -75,8 +76,7 @@ class LlavaFamily(SecondFamily):
             add_lora(model, config.lora, seed=seed)
         self.thaw(model)
         if config.gradient_checkpointing:
-            backbone: Any = model.backbone
-            backbone.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            compute_again(model.backbone)
         return model
 
     def parts(self, model: nn.Module) -> Mapping[str, Sequence[nn.Parameter]]:

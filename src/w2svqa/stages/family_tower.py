@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from w2svqa.core.errors import ConfigError
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
+from w2svqa.networks.activations import compute_again
 from w2svqa.networks.checkpoints import read_tensors
 from w2svqa.stages.families import Shipped
 from w2svqa.stages.family_seconds import SecondFamily, SecondStep, encoded
@@ -63,7 +64,7 @@ class TowerFamily(SecondFamily):
             model = TowerModel(size, tower)
         self.thaw(model)
         if config.gradient_checkpointing:
-            model.checkpointed()
+            compute_again(model.tower)
         return model
 
     def parts(self, model: nn.Module) -> Mapping[str, Sequence[nn.Parameter]]:

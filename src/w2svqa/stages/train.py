@@ -317,6 +317,8 @@ def _told(step: int, batches: Drawn[Any]) -> Iterator[None]:
     """Name the step and its batch where the student gives no numbers, or the memory of the GPU is full."""
     try:
         yield
+    except ConfigError:
+        raise  # of no one step
     except W2SVQAError as error:
         held = ", ".join(batches.names(step))
         raise W2SVQAError(f"step {step + 1}, whose batch held {held}: {error.problem}", remedy=error.remedy) from None

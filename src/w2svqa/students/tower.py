@@ -231,11 +231,6 @@ class TowerModel(nn.Module):
         used = [weight for name, weight in self.tower.named_parameters() if name in self._used]
         return {"tower": used, "head": list(self.head.parameters())}
 
-    def checkpointed(self) -> None:
-        """Compute activations again in the backward pass instead of keeping them."""
-        enable: Any = self.tower.gradient_checkpointing_enable
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-
     def second_tokens(self, frames: Tensor, motion: Tensor) -> Tensor:
         """Map seconds to tokens.
 
