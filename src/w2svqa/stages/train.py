@@ -173,6 +173,7 @@ class _Training:
         self._config, self._folder, self._kinds, self._seed = config, folder, kinds, seed
         self.family: Family[Any] = family_of(config.model)
         self.processes = Processes(config.precision)
+        self.processes.own_weights()
         if config.threads is not None:
             torch.set_num_threads(config.threads)
         if config.ema is not None and self.processes.sharding:

@@ -70,6 +70,16 @@ class Processes:
         self.count: int = self.accelerator.num_processes
         self.device: torch.device = self.accelerator.device
 
+    def own_weights(self) -> None:
+        """Let this process make whole models of transformers by itself; they are shared out when all is prepared.
+
+        Accelerate tells transformers of ZeRO-3, which would then share models out while it makes them, also where
+        ``zero3_init_flag`` is false: not all of them can be filled with weights that way.
+        """
+        plugin = self.accelerator.deepspeed_plugin if self.sharding == "DeepSpeed" else None
+        if plugin is not None:
+            plugin.dschf = None  # what transformers has is a weak reference
+
     @property
     def is_main(self) -> bool:
         """Whether this process writes files and shows progress."""
