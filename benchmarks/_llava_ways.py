@@ -151,7 +151,7 @@ def training_step(model: LlavaModel, first: Video, second: Video) -> Callable[[]
         embeds = model.pair_embeds(model.second_tokens(*first), model.second_tokens(*second))
         loss = functional.cross_entropy(model.level_logits(embeds[None]), label)
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         return float(loss.detach())
 

@@ -24,8 +24,8 @@ def test_version(run: Run) -> None:
 def test_help_lists_the_commands_in_flow_order(run: Run) -> None:
     done = run("--help")
     listed = [line.split()[0] for line in done.out.partition("Commands:")[2].splitlines() if line]
-    flow = ["ingest", "curate", "distort", "label", "pair", "train", "mine", "run", "score", "compare", "evaluate"]
-    assert listed == [*flow, "teachers", "runs", "doctor", "demo"]
+    flow = ["ingest", "curate", "distort", "label", "pair", "train", "mine", "run", "export", "score", "compare"]
+    assert listed == [*flow, "evaluate", "teachers", "runs", "doctor", "demo"]
 
 
 @pytest.mark.parametrize("arguments", [(), ("grade", "a.mp4"), ("compare", "a.mp4"), ("run",)])

@@ -39,13 +39,16 @@ HEAVY = (
     "matplotlib",
     "onnx",
     "onnxscript",
+    "peft",
     "pyarrow",
     "ray",
     "safetensors",
     "scipy",
     "sentencepiece",
     "tensorboard",
+    "tokenizers",
     "torch",
+    "transformers",
     "yaml",
 )
 SCORING_PARTS = ("w2svqa.cli", "w2svqa.core", "w2svqa.preference", "w2svqa.report", "w2svqa.video")

@@ -46,6 +46,24 @@ class BrightnessStudent:
         return tuple(self.diagnose(second[None]) for second in tokens)
 
 
+class CostlyStudent(BrightnessStudent):
+    """Scores no seconds unless asked, and says when a video is long; it likes the second place, by ``bias``."""
+
+    antisymmetric = False
+    each_second = False
+
+    def __init__(self, *, both_orders: bool = False, bias: float = 0.0) -> None:
+        super().__init__()
+        self.both_orders = both_orders
+        self.bias = bias
+
+    def judge(self, first: Sequence[Tokens], second: Sequence[Tokens]) -> NDArray[np.float64]:
+        return super().judge(first, second) + self.bias * np.array([-2, -1, 0, 1, 2])
+
+    def notes(self, tokens: Tokens) -> tuple[str, ...]:
+        return ("long",) if len(tokens) > 2 else ()
+
+
 class BuggyStudent(BrightnessStudent):
     """Fails as only a fault of the program would."""
 

@@ -41,8 +41,8 @@ class CountingStudent(BrightnessStudent):
 
 @pytest.fixture(autouse=True)
 def brightness(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    def load(name_or_path: StrPath | None = None) -> Bundle:
-        del name_or_path
+    def load(name_or_path: StrPath | None = None, options: object = None) -> Bundle:
+        del name_or_path, options
         return brightness_bundle(CountingStudent())
 
     CountingStudent.seen = 0

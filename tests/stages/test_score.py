@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from brightness_student import BrightnessStudent, BuggyStudent, CrashingStudent, brightness_bundle
+from brightness_student import BrightnessStudent, BuggyStudent, CostlyStudent, CrashingStudent, brightness_bundle
 
 from w2svqa.core.errors import BundleError, ConfigError, MediaError, MissingInputError, W2SVQAError
 from w2svqa.core.records import Chunk, MediaInfo, Score, Tokens
@@ -233,6 +233,40 @@ def test_equal_videos_are_similar(tmp_path: Path, scorer: Scorer) -> None:
     verdict = scorer.compare(clip, clip)
     assert verdict.level == "similar"
     assert verdict.preference == pytest.approx(0.5)
+
+
+def test_a_costly_student_scores_seconds_only_where_they_are_wanted(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mkv", [20, 200, 220])
+    bundle = brightness_bundle(CostlyStudent())
+    plain = Scorer(bundle).score(clip)
+    assert plain.seconds == ()
+    timed = Scorer(bundle, each_second=True).score(clip)
+    assert len(timed.seconds) == 3
+    assert (timed.value, timed.low, timed.high) == (plain.value, plain.low, plain.high)
+    assert Scorer(brightness_bundle(), each_second=False).score(clip).seconds == ()
+    dark = write_clip(tmp_path / "dark.mkv", [20])
+    assert [reason.distortion for reason in Scorer(bundle).score(dark).reasons] == ["darkness"]
+
+
+def test_what_a_costly_student_leaves_out_is_noted(tmp_path: Path) -> None:
+    short, long = write_clip(tmp_path / "short.mkv", [90]), write_clip(tmp_path / "long.mkv", [90, 90, 90])
+    scorer = Scorer(brightness_bundle(CostlyStudent()))
+    assert "long" in scorer.score(long).notes
+    assert "long" not in scorer.score(short).notes
+    assert scorer.compare(short, long).notes == (f"{long}: long",)
+
+
+def test_one_order_keeps_a_liking_for_the_second_place_and_both_do_not(tmp_path: Path) -> None:
+    clip, other = write_clip(tmp_path / "clip.mkv", [128]), write_clip(tmp_path / "other.mkv", [90])
+    fair = Scorer(brightness_bundle()).score(clip).raw
+    one = Scorer(brightness_bundle(CostlyStudent(bias=1.0)))
+    assert fair is not None
+    assert (one.score(clip).raw or 0) > fair + 5
+    both = Scorer(brightness_bundle(CostlyStudent(bias=1.0, both_orders=True))).score(clip).raw
+    assert both == pytest.approx(fair, abs=2)
+    # two files are always compared in both orders
+    forward, backward = one.compare(clip, other), one.compare(other, clip)
+    assert forward.probabilities == pytest.approx(backward.probabilities[::-1])
 
 
 def test_unknown_student_names_the_remedy() -> None:

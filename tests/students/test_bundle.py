@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import sys
 from hashlib import sha256
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ import pytest
 import torch
 from foreign_paths import foreign_paths
 
-from w2svqa.core.errors import BundleError, ConfigError, MissingExtraError
+from w2svqa.core.errors import BundleError, ConfigError
 from w2svqa.core.levels import LEVELS
 from w2svqa.preference.scale import Scale
 from w2svqa.students.bundle import (
@@ -338,90 +336,6 @@ def test_the_card_is_the_same_for_the_same_files(bundle: Path, exported: Path) -
     write_anchors(bundle, TOKENS, PREFERENCES)
     write_card(bundle, CARD_TEXT)
     assert (bundle / CARD).read_bytes() == (exported / CARD).read_bytes()
-
-
-class FakeHub(ModuleType):
-    """Stands for huggingface_hub: one repository, whose files it copies into its cache, and a record of requests."""
-
-    def __init__(self, source: Path, cache: Path) -> None:
-        super().__init__("huggingface_hub")
-        self.source, self.cache = source, cache
-        self.reached = True
-        self.asked: list[tuple[str, str | None]] = []
-
-    def snapshot_download(self, name: str, *, allow_patterns: list[str], revision: str | None = None) -> str:
-        self.asked.append((name, revision))
-        if not self.reached and not self.cache.exists():
-            raise FileNotFoundError("cannot find the files in the cache")
-        if name != "owner/student":
-            raise ConnectionError("404: no such repository")
-        self.cache.mkdir(exist_ok=True)
-        for path in self.source.iterdir() if self.reached else ():
-            if path.name in allow_patterns:
-                shutil.copy(path, self.cache)
-        return str(self.cache)
-
-
-@pytest.fixture
-def hub(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    fake = FakeHub(bundle, tmp_path / "cache")
-    errors = ModuleType("huggingface_hub.errors")
-    vars(errors).update(HfHubHTTPError=ConnectionError, LocalEntryNotFoundError=FileNotFoundError)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", fake)
-    monkeypatch.setitem(sys.modules, "huggingface_hub.errors", errors)
-    monkeypatch.chdir(tmp_path)
-    return fake
-
-
-@pytest.mark.parametrize(
-    ("name", "revision"),
-    [("owner/student", None), ("hf://owner/student", None), ("owner/student@v2", "v2"), ("owner/student@a/b", "a/b")],
-)
-def test_a_bundle_comes_from_the_hub(hub: FakeHub, name: str, revision: str | None) -> None:
-    (hub.source / "pickled.bin").write_bytes(b"what no card lists is not fetched")
-    loaded = load_bundle(name)
-    assert loaded.student.name == "tiny"
-    assert loaded.folder == hub.cache
-    assert {path.name for path in hub.cache.iterdir()} == {CARD, *loaded.card["files"]}
-    assert set(hub.asked) == {("owner/student", revision)}
-
-
-def test_what_was_fetched_once_loads_offline(hub: FakeHub) -> None:
-    load_bundle("owner/student")
-    hub.reached = False
-    assert load_bundle("owner/student").student.name == "tiny"
-
-
-def test_a_folder_of_the_name_goes_before_the_hub(hub: FakeHub, bundle: Path, tmp_path: Path) -> None:
-    shutil.copytree(bundle, tmp_path / "owner" / "student")
-    assert load_bundle("owner/student").folder == Path("owner/student")
-    assert not hub.asked
-
-
-def test_a_damaged_file_from_the_hub_is_refused(hub: FakeHub) -> None:
-    (hub.source / ANCHORS).write_bytes(b"other")
-    with pytest.raises(BundleError, match="is damaged: its hash differs"):
-        load_bundle("owner/student")
-
-
-@pytest.mark.usefixtures("hub")
-def test_a_repository_that_is_none() -> None:
-    message = refused(Path("owner/other"))
-    assert "owner/other: no such folder; on the hub it cannot be fetched: 404" in message
-
-
-def test_neither_reached_nor_in_the_cache(hub: FakeHub) -> None:
-    hub.reached = False
-    assert "cannot find the files in the cache" in refused(Path("owner/student"))
-
-
-def test_without_the_package_of_the_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        MissingExtraError, match=r"owner/student: to fetch it from the hub.*pip install 'w2svqa\[llm\]'"
-    ):
-        load_bundle("owner/student")
 
 
 def test_a_compact_student_has_no_options(bundle: Path) -> None:

@@ -17,6 +17,7 @@ from w2svqa.cli.distort import distort
 from w2svqa.cli.doctor import doctor
 from w2svqa.cli.evaluate import evaluate
 from w2svqa.cli.exits import say, silent_on_broken_pipe
+from w2svqa.cli.export import export
 from w2svqa.cli.ingest import ingest
 from w2svqa.cli.label import label
 from w2svqa.cli.mine import mine
@@ -95,6 +96,7 @@ COMMANDS: Final = (
     train,
     mine,
     run,
+    export,
     score,
     compare,
     evaluate,

@@ -28,7 +28,7 @@ _PLACES = 22  # binary, of a weight: 8 bits of a pixel and 2 for what overshoots
 
 
 def pillow_resized(picture: NDArray[np.uint8], size: tuple[int, int], method: Filter) -> NDArray[np.uint8]:
-    """Return ``picture`` in another size, aspect ratio ignored, as ``resize`` of Pillow 12 and before gives it.
+    """Return ``picture`` in another size, aspect ratio ignored, as ``resize`` of Pillow 12.0 and before gives it.
 
     Args:
         picture: uint8 ``(height, width, channels)``.

@@ -44,7 +44,7 @@ def trained() -> tuple[LlavaStudent, Changed]:
         for name in (tower, LINEAR):
             names(student)[name].add_(torch.randn(names(student)[name].shape, generator=random) * 0.3)
         names(student)[QUERY].add_(0.5 * up @ down)
-        student.model.motion_projector[0].bias.add_(1.0)
+        student.model.motion_projector.get_parameter("0.bias").add_(1.0)
     changed = Changed(
         weights={name: names(student)[name] for name in (tower, LINEAR)}, updates={QUERY: (down, up)}, scale=0.5
     )
@@ -86,7 +86,8 @@ def test_a_bundle_gives_the_trained_student(tmp_path: Path, monkeypatch: pytest.
     first, second = videos(student.model, (2, 3))
     assert np.abs(loaded.judge([first], [second]) - plain_logits(student.model, [first], [second])).max() < 1e-4
     assert np.abs(plain_logits(tiny_student().model, [first], [second]) - loaded.judge([first], [second])).max() > 0.05
-    assert torch.equal(loaded.model.motion_projector[0].bias, student.model.motion_projector[0].bias)
+    biases = [each.model.motion_projector.get_parameter("0.bias") for each in (loaded, student)]
+    assert torch.equal(*biases)
     assert [anchor.shape for anchor in bundle.anchors] == [(seconds, 5, loaded.model.hidden) for seconds in (2, 3, 1)]
     assert not any(anchor.flags.writeable for anchor in bundle.anchors)
 

@@ -140,7 +140,8 @@ def test_spaced_seconds_rise_and_reach_all_parts(count: int, most: int) -> None:
 
 
 def votes(student: LlavaStudent, anchors: Sequence[Tokens], video: Tokens) -> NDArray[np.float64]:
-    return AnchoredJudge(student, anchors, SCALE).log_odds([video])[0]
+    row: NDArray[np.float64] = AnchoredJudge(student, anchors, SCALE).log_odds([video])[0]
+    return row
 
 
 def test_one_order_has_the_anchor_first(student: LlavaStudent) -> None:
@@ -175,7 +176,7 @@ def test_overflow_of_float16_is_found_in_the_tokens() -> None:
     student = tiny_student()
     student.model.half()
     with torch.no_grad():
-        student.model.motion_projector[2].weight.fill_(60000)
+        student.model.motion_projector.get_parameter("2.weight").fill_(60000)
     with pytest.raises(W2SVQAError, match=r"not finite, computed in float16 \(take dtype=bfloat16"):
         student.encode([chunk(0)])
 

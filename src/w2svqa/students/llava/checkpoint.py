@@ -105,14 +105,15 @@ def load_llava(
         ConfigError: it does not fit ``config``, or a word of the scale is more than one token.
         MissingExtraError: the package transformers is not installed.
     """
-    if str(source) == RANDOM_TINY:
-        return _tiny(config, seed).to(device, kind).eval()
-    folder = find_llava(source)
-    encode = read_tokenizer(folder)
-    prompts = [prompt_ids(prompt, encode) for prompt in (PAIR, SINGLE)]
-    backbone = _backbone(folder, kind, attention, dict(options or {}))
-    projector = _projector(folder, backbone.config.text_config.hidden_size, seed if new_projector else None)
-    model = LlavaModel(config, backbone, projector.to(kind), *prompts)
+    with torch.random.fork_rng(devices=[]):  # networks are made with random weights first
+        if str(source) == RANDOM_TINY:
+            return _tiny(config, seed).to(device, kind).eval()
+        folder = find_llava(source)
+        encode = read_tokenizer(folder)
+        prompts = [prompt_ids(prompt, encode) for prompt in (PAIR, SINGLE)]
+        backbone = _backbone(folder, kind, attention, dict(options or {}))
+        projector = _projector(folder, backbone.config.text_config.hidden_size, seed if new_projector else None)
+        model = LlavaModel(config, backbone, projector.to(kind), *prompts)
     placed = model if options and "device_map" in options else model.to(device)
     return placed.eval()
 
@@ -132,24 +133,9 @@ def load_motion(
         MissingInputError: neither is there.
         InputError: it is damaged or belongs to another network.
     """
-    if weights is not None:
-        checkpoint = read_checkpoint(weights)
-        network = _filled(R50, checkpoint.state, checkpoint.path, ignored=CLASSIFIER)
-        return MotionEncoder(network, span=config.motion_span, version=checkpoint.sha256[:DIGEST_DIGITS])
-    if str(source) == RANDOM_TINY:
-        return MotionEncoder(tiny.tiny_slowfast(seed), span=config.motion_span, version=f"{RANDOM_TINY}-{seed}")
-    path = find_llava(source) / MOTION
-    state = _motion_state(path, SLOWFAST)
-    if not state:
-        raise MissingInputError(
-            "the checkpoint has no SlowFast, which makes the motion features",
-            path=path,
-            remedy="name PyTorchVideo's SLOWFAST_8x8_R50.pyth as well",
-        )
-    network = SlowFast(fast_shape(state, path))
-    network.drop_slow()
-    fill(network, state, path)
-    return MotionEncoder(network, span=config.motion_span, version=sha256_file(path)[:DIGEST_DIGITS])
+    with torch.random.fork_rng(devices=[]):
+        network, version = _slowfast(source, weights, seed)
+    return MotionEncoder(network, span=config.motion_span, version=version)
 
 
 def save_llava(model: LlavaModel, folder: Path, *, tokenizer: str, motion: MotionEncoder | None = None) -> None:
@@ -258,7 +244,7 @@ def _tiny(config: LlavaConfig, seed: int) -> LlavaModel:
 def _backbone(
     folder: Path, kind: torch.dtype, attention: str, options: dict[str, object]
 ) -> LlavaOnevisionForConditionalGeneration:
-    package = require("transformers", extra="llm")
+    package, weights = require("transformers", extra="llm"), require("safetensors", extra="train")
     path = folder / CONFIGURATION
     model_type = read_json(path).get("model_type")
     if model_type in _RELEASED_TYPES:
@@ -282,7 +268,7 @@ def _backbone(
             output_loading_info=True,
             **options,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, weights.SafetensorError) as error:
         raise damaged(folder, f"cannot be loaded: {' '.join(str(error).split())}") from None
     _refuse_gaps(told, folder)
     loaded: LlavaOnevisionForConditionalGeneration = backbone
@@ -323,16 +309,33 @@ def _projector(folder: Path, hidden: int, seed: int | None) -> MotionProjector:
     return projector
 
 
+def _slowfast(source: StrPath, weights: StrPath | None, seed: int) -> tuple[SlowFast, str]:
+    """Return SlowFast with weights, and what tells these from others."""
+    if weights is not None:
+        checkpoint = read_checkpoint(weights)
+        network = SlowFast(R50)
+        fill(network, checkpoint.state, checkpoint.path, ignored=CLASSIFIER)
+        return network, checkpoint.sha256[:DIGEST_DIGITS]
+    if str(source) == RANDOM_TINY:
+        return tiny.tiny_slowfast(seed), f"{RANDOM_TINY}-{seed}"
+    path = find_llava(source) / MOTION
+    state = _motion_state(path, SLOWFAST)
+    if not state:
+        raise MissingInputError(
+            "the checkpoint has no SlowFast, which makes the motion features",
+            path=path,
+            remedy="name PyTorchVideo's SLOWFAST_8x8_R50.pyth as well",
+        )
+    network = SlowFast(fast_shape(state, path))
+    network.drop_slow()
+    fill(network, state, path)
+    return network, sha256_file(path)[:DIGEST_DIGITS]
+
+
 def _motion_state(path: Path, prefix: str) -> dict[str, Tensor]:
     if not path.is_file():
         return {}
     return {key.removeprefix(prefix): value for key, value in read_tensors(path).items() if key.startswith(prefix)}
-
-
-def _filled(shape: SlowFastShape, state: Mapping[str, Tensor], path: Path, ignored: str | None = None) -> SlowFast:
-    network = SlowFast(shape)
-    fill(network, state, path, ignored=ignored)
-    return network
 
 
 def fast_shape(state: Mapping[str, Tensor], path: Path) -> SlowFastShape:

@@ -87,7 +87,7 @@ def convert_released(source: StrPath, target: Path, *, slowfast: StrPath | None 
     paths = weight_files(folder)
     shapes, left_out = _listed(paths, folder)
     configuration = hub_configuration(facts, shapes, folder)
-    _check_complete(shapes, configuration, folder)
+    check_complete(shapes, configuration, folder)
     prompt_ids(PAIR, read_tokenizer(folder))
     scratch = target.with_name(f".{target.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
@@ -142,8 +142,17 @@ def _tensors(paths: list[Path]) -> Iterator[tuple[str, Tensor]]:
         yield from read_tensors(path, mapped=True).items()
 
 
-def _check_complete(shapes: Mapping[str, tuple[int, ...]], configuration: Mapping[str, Any], folder: Path) -> None:
-    """Refuse a checkpoint that lacks a weight, or has one of another shape."""
+def check_complete(shapes: Mapping[str, tuple[int, ...]], configuration: Mapping[str, Any], folder: Path) -> None:
+    """Refuse a checkpoint that lacks a weight, or has one too many or of another shape.
+
+    Args:
+        shapes: of its weights, by their new names.
+        configuration: in the hub's format.
+        folder: of the checkpoint, for messages.
+
+    Raises:
+        InputError: it does; every such weight is named.
+    """
     wanted = _wanted(configuration)
     hidden = configuration["text_config"]["hidden_size"]
     projector = {

@@ -133,7 +133,7 @@ def _read(model: LlavaModel, embeds: Tensor, cache: Cache, **others: Tensor) -> 
     return states
 
 
-class _Beginnings(DynamicLayer):
+class _Beginnings(DynamicLayer):  # type: ignore[misc] # for mypy transformers has no types: see pyproject.toml
     """One layer's keys and values of several beginnings; those of a rest are put behind them, and not kept."""
 
     def __init__(self, beginnings: Sequence[tuple[Prefix, int]], number: int, longest: int) -> None:
