@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import torch
 from llava_cases import CONFIGS, SCALE, SIDE, plain_logits, tiny_student, videos
 from numpy.typing import NDArray
 from torch import nn
+from transformers.quantizers.quantizers_utils import should_convert_module
 
 from w2svqa.core.errors import ConfigError, W2SVQAError
 from w2svqa.core.protocols import Costly, Diagnostician, Student
@@ -18,6 +22,7 @@ from w2svqa.core.records import Chunk, Tokens
 from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.soft import judge_both, level_log_probabilities, log_odds
 from w2svqa.students.llava import runtime
+from w2svqa.students.llava.device import quantization
 from w2svqa.students.llava.options import LlavaOptions, parse_options
 from w2svqa.students.llava.runtime import LlavaStudent, spaced
 from w2svqa.students.llava.spool import TokenSpool
@@ -267,6 +272,19 @@ def test_compiled_parts_give_the_same_logits(compiled: list[str]) -> None:
 def test_options_that_are_none(options: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_options(options)
+
+
+def test_the_language_model_alone_is_quantized(student: LlavaStudent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes", ModuleType("bitsandbytes"))
+    assert quantization(LlavaOptions(), torch.device("cpu"), torch.float32) == {}
+    told = quantization(LlavaOptions(quantize="8bit"), torch.device("cpu"), torch.float32)
+    config: Any = told["quantization_config"]
+    assert config.load_in_8bit
+    assert told["device_map"] == {"": "cpu"}
+    linear = [name for name, part in student.model.backbone.named_modules() if isinstance(part, nn.Linear)]
+    quantized = {name for name in linear if should_convert_module(name, config.llm_int8_skip_modules)}
+    assert quantized == {name for name in linear if ".language_model." in name}
+    assert {"lm_head", "model.multi_modal_projector.linear_1"} <= set(linear) - quantized
 
 
 def test_the_case_is_small() -> None:

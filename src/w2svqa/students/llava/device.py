@@ -9,7 +9,7 @@ from w2svqa.networks.checkpoints import check_device
 from w2svqa.students.llava.options import LlavaOptions
 
 # Attention and feed-forward layers of the language model are quantized; all that sees stays as it is.
-_NOT_QUANTIZED = ("vision_tower", "multi_modal_projector", "lm_head")
+_NOT_QUANTIZED = ("model.vision_tower", "model.multi_modal_projector", "lm_head")
 
 
 def device_of(options: LlavaOptions) -> torch.device:
