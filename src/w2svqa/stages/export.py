@@ -21,7 +21,7 @@ from w2svqa.stages.family_table import family_of
 from w2svqa.stages.kept_seconds import FramesConfig
 from w2svqa.stages.token_files import on_disk
 from w2svqa.stages.train_model import ModelConfig
-from w2svqa.students.bundle import load_bundle
+from w2svqa.students.bundle import CARD, load_bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ def export(
             made = replace(made, tokens=tuple(np.array(anchor) for anchor in made.tokens))
         card = _card(clips, config, made, name) | dict(facts)
         family.finish(shipped, scratch, anchors=made.tokens, preferences=made.preferences, card=card)
+        _share(scratch)
         del shipped  # or the check below would need room for two
         load_bundle(scratch)
         shutil.rmtree(target, ignore_errors=True)
@@ -94,6 +95,13 @@ def export(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return made
+
+
+def _share(folder: Path) -> None:
+    """Give all files the rights of the card: safetensors writes files that nobody else may read."""
+    rights = (folder / CARD).stat().st_mode
+    for path in folder.iterdir():
+        path.chmod(rights)
 
 
 def _card(clips: Sequence[ClipRow], config: ExportConfig, made: Calibrated, name: str) -> dict[str, object]:

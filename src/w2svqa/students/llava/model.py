@@ -313,7 +313,9 @@ def gathered(weights: Sequence[Tensor]) -> Iterator[None]:
         weights: parameters.
     """
     # small ones may be whole at all times, and must not be parted while something else uses them
-    parted = [weight for weight in weights if getattr(getattr(weight, "ds_status", None), "name", "") == "NOT_AVAILABLE"]
+    parted = [
+        weight for weight in weights if getattr(getattr(weight, "ds_status", None), "name", "") == "NOT_AVAILABLE"
+    ]
     whole = require("deepspeed", extra="llm").zero.GatheredParameters(parted) if parted else nullcontext()
     with whole:
         yield
