@@ -17,15 +17,18 @@ what is shown; so tokens are taken from both.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
 
-from w2svqa.core.errors import ConfigError
+from w2svqa.core.errors import ConfigError, MissingInputError
 from w2svqa.core.extras import require
+from w2svqa.core.hub import fetch_snapshot, hub_name
 from w2svqa.students.compact import CompactConfig, Comparator
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ _TINY: Final = {
     "image_size": 32,
     "patch_size": 8,
 }
+_HUB_FILES: Final = ("*.json", "*.safetensors")
 _SOME_SIDE: Final = 224  # of a picture for towers that take any
 _HALF: Final = 0.5  # mean and deviation of pixels where the checkpoint says nothing: SigLIP's
 
@@ -115,13 +119,27 @@ def load_tower(checkpoint: str, *, seed: int = 0) -> Tower:
             torch.manual_seed(seed)
             network: nn.Module = AutoModel.from_config(SiglipVisionConfig(**_TINY))
         return _tower(network, {})
+    folder = _folder(checkpoint)
     try:
         # of a model of pictures and text the part that sees
-        whole = AutoModel.from_pretrained(checkpoint, dtype=torch.float32)
+        whole = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         network = getattr(whole, "vision_model", whole)
-        return _tower(network, _pixels(checkpoint))
+        return _tower(network, _pixels(folder))
     except (OSError, ValueError) as error:
         raise _useless(checkpoint, str(error)) from None
+
+
+def _folder(checkpoint: str) -> Path:
+    """The folder of a checkpoint, fetched where it is on the hub and not in the cache."""
+    if Path(checkpoint).is_dir():
+        return Path(checkpoint)
+    name = hub_name(checkpoint)
+    if name is None:
+        raise _useless(checkpoint, "there is no such folder")
+    try:
+        return fetch_snapshot(name, _HUB_FILES, address=checkpoint)
+    except MissingInputError as error:
+        raise _useless(checkpoint, error.problem) from None
 
 
 def make_tower(facts: Mapping[str, Any], mean: Sequence[float], deviation: Sequence[float]) -> Tower:
@@ -154,15 +172,11 @@ def _useless(checkpoint: str, problem: str) -> ConfigError:
     )
 
 
-def _pixels(checkpoint: str) -> Mapping[str, Any]:
+def _pixels(folder: Path) -> Mapping[str, Any]:
     """What the checkpoint says of its pixels; nothing where it says nothing."""
-    from transformers.image_processing_base import ImageProcessingMixin
-
-    try:
-        found, _ = ImageProcessingMixin.get_image_processor_dict(checkpoint)
-    except OSError:
-        return {}
-    return dict(found)
+    path = folder / "preprocessor_config.json"
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def _tower(network: nn.Module, pixels: Mapping[str, Any]) -> Tower:
