@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,6 +123,6 @@ def test_weights_that_are_not_there_are_named(scene: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("changes", [{"seconds": 0}, {"side": 0}, {"motion_side": 0}, {"seconds": 43, "side": 384}])
-def test_sizes_that_cannot_be_are_refused(changes: dict[str, int]) -> None:
+def test_sizes_that_cannot_be_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be at least 1"):
         FramesConfig(slowfast="x", **changes)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from second_pool import LENGTHS, SecondPool
 
 from w2svqa.core.errors import StoreError
@@ -27,7 +28,7 @@ def batches(pool: SecondPool, pairs: list[PairRow] | None = None, **groups: int)
     return SecondBatches(pool.versions, pool.pairs if pairs is None else pairs, pool.folder, config=config, seed=0)
 
 
-def videos(batch: SecondBatch) -> list[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]  # of any type
+def videos(batch: SecondBatch) -> list[tuple[NDArray[np.uint8], NDArray[np.float32]]]:
     ends = np.cumsum(batch.counts)[:-1]
     return list(zip(np.split(batch.frames, ends), np.split(batch.motion, ends), strict=True))
 

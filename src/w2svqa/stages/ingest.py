@@ -140,8 +140,14 @@ def _candidates(config: IngestConfig, folder: Path, seed: int) -> Iterator[Candi
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             height, width = config.scene_size
-            length = {"seconds": config.scene_seconds, "fps": config.scene_fps}
-            write_scene(path, seed=seed * 100_003 + number, width=width, height=height, **length)
+            write_scene(
+                path,
+                seed=seed * 100_003 + number,
+                width=width,
+                height=height,
+                seconds=config.scene_seconds,
+                fps=config.scene_fps,
+            )
         yield Candidate(path=path, name=path.name, source=path.stem, license="generated", primary=True)
 
 
