@@ -14,10 +14,11 @@ from safetensors import safe_open
 from pipeline_workplace import KilledError, files, forbid, stop_at
 from w2svqa import Scorer, pipeline
 from w2svqa.core.config import from_mapping
-from w2svqa.core.errors import ConfigError
+from w2svqa.core.errors import ConfigError, InputError
 from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.core.store import read_artifact
 from w2svqa.pipeline import RunConfig, shared, student
+from w2svqa.pipeline.config import without_folders
 from w2svqa.stages import train
 from w2svqa.stages.family_table import family_of
 from w2svqa.stages.train_weights import changing
@@ -180,3 +181,43 @@ def test_a_student_that_cannot_see_what_is_kept_is_refused(wrong: dict[str, Any]
     with pytest.raises(ConfigError, match=problem) as caught:
         from_mapping(RunConfig, wrong)
     assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "name"), [("train", "nowhere/at-all/vision"), ("distort", "nowhere/at-all/SLOWFAST_8x8_R50.pyth")]
+)
+@pytest.mark.parametrize("kind", list(MODELS))
+def test_what_the_student_starts_from_is_looked_for_before_anything_is_made(
+    tmp_path: Path, kind: str, part: str, name: str
+) -> None:
+    place = Place(tmp_path, kind)
+    found = settings(kind)
+    entry = found["train"]["model"] if part == "train" else found["distort"]["frames"]
+    found[part] = found[part] | (
+        {"model": entry | {"checkpoint": name}} if part == "train" else {"frames": entry | {"slowfast": name}}
+    )
+    place.config.write_text(json.dumps(found), encoding="utf-8")
+    with pytest.raises((ConfigError, InputError)) as caught:
+        place.run()
+    assert name in str(caught.value)
+    assert not (place.output / "clips").exists()
+
+
+def test_a_card_says_what_a_student_started_from_but_not_where_it_was(tmp_path: Path) -> None:
+    base, weights = tmp_path / "base", tmp_path / "SLOWFAST.pyth"
+    base.mkdir()
+    weights.touch()
+    model = MODELS["llava"] | {"checkpoint": str(base)}
+    found = _changed("llava", "train", model=model)
+    found["distort"] = found["distort"] | {"frames": FRAMES["llava"] | {"slowfast": str(weights)}}
+    told = json.dumps(without_folders(from_mapping(RunConfig, found)))
+    assert '"checkpoint": "base"' in told
+    assert '"slowfast": "SLOWFAST.pyth"' in told
+    assert str(tmp_path) not in told
+    assert "google/siglip" in json.dumps(
+        without_folders(from_mapping(RunConfig, _changed("tower", "train", model=_named("google/siglip-base"))))
+    )
+
+
+def _named(checkpoint: str) -> dict[str, Any]:
+    return MODELS["tower"] | {"checkpoint": checkpoint}

@@ -18,7 +18,7 @@ from w2svqa.stages.pair import PairConfig
 from w2svqa.stages.stopping import StopConfig
 from w2svqa.stages.train import TrainConfig
 from w2svqa.stages.train_model import ModelConfig
-from w2svqa.stages.train_strong import LlavaTraining
+from w2svqa.stages.train_strong import LlavaTraining, TowerTraining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,4 +136,20 @@ def without_folders(config: RunConfig) -> dict[str, object]:
         for teacher in config.label.teachers
     )
     ingest, label = replace(config.ingest, sources=sources), replace(config.label, teachers=teachers)
-    return to_mapping(replace(config, ingest=ingest, label=label))
+    distort, train = config.distort, config.train
+    if distort.frames is not None:
+        distort = replace(distort, frames=replace(distort.frames, slowfast=_bare(distort.frames.slowfast)))
+    if not isinstance(train.model, ModelConfig):
+        train = replace(train, model=_without_folder(train.model))
+    return to_mapping(replace(config, ingest=ingest, label=label, distort=distort, train=train))
+
+
+def _without_folder(model: TowerTraining | LlavaTraining) -> TowerTraining | LlavaTraining:
+    if isinstance(model, TowerTraining):
+        return replace(model, checkpoint=_bare(model.checkpoint))
+    return replace(model, checkpoint=_bare(model.checkpoint))
+
+
+def _bare(source: str) -> str:
+    """The name of a file or folder on this machine; a name on a hub as it is."""
+    return Path(source).name if Path(source).exists() else source

@@ -67,6 +67,16 @@ class Family(ABC, Generic[BatchT]):
     sees_seconds: bool
     """It looks at what :class:`w2svqa.stages.kept_seconds.FramesConfig` keeps, not at the crop cache."""
 
+    def check(self) -> None:
+        """Find out now, not after hours of distorting, whether the student can be made: fetch what it starts from.
+
+        Raises:
+            ConfigError: what it starts from is of no use.
+            InputError: it is not there, or damaged.
+            MissingExtraError: a package is not installed.
+        """
+        return
+
     @abstractmethod
     def build(self, kinds: Sequence[str], *, seed: int, precision: Precision) -> nn.Module:
         """Return a new model with the weights that training starts with, frozen where they do not change.

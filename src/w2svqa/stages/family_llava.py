@@ -60,6 +60,12 @@ class LlavaFamily(SecondFamily):
         """The share of the learning rate of each part."""
         return shares(self._config.rates)
 
+    def check(self) -> None:
+        """Find or fetch the checkpoint."""
+        for package in ("transformers", *(("peft",) if self._config.lora else ())):
+            require(package, extra="llm")
+        identify(self._config.checkpoint)
+
     def build(self, kinds: Sequence[str], *, seed: int, precision: Precision) -> LlavaModel:
         """Return the checkpoint's model; frozen weights are in brain floats if that is the precision.
 

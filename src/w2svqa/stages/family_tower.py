@@ -43,6 +43,10 @@ class TowerFamily(SecondFamily):
         """The share of the learning rate of each part."""
         return shares(self._config.rates)
 
+    def check(self) -> None:
+        """Find or fetch the checkpoint, and load it."""
+        load_tower(self._config.checkpoint)
+
     def build(self, kinds: Sequence[str], *, seed: int, precision: Precision) -> TowerModel:
         """Return a model with a new head; weights are float32 in every precision.
 
