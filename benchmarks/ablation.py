@@ -30,7 +30,7 @@ import numpy as np
 
 from ladder import MANIFESTS, TEACHERS, number
 from w2svqa.core.config import config_hash, from_mapping, to_mapping
-from w2svqa.core.errors import InputError, W2SVQAError
+from w2svqa.core.errors import ConfigError, InputError, W2SVQAError
 from w2svqa.core.files import atomic_write
 from w2svqa.core.rows import ClipRow, PairRow, ScoreRow, VersionRow
 from w2svqa.core.store import read_artifact
@@ -93,7 +93,10 @@ def without_groups(**groups: int) -> Change:
 
 def without_motion(config: RunConfig) -> RunConfig:
     """Take the motion branch away."""
-    return replace(config, train=replace(config.train, model=replace(config.train.model, motion=False)))
+    model = config.train.model
+    if not isinstance(model, ModelConfig):
+        raise ConfigError(f"a {model.kind} student is no arm of this", remedy="name the configuration of a compact one")
+    return replace(config, train=replace(config.train, model=replace(model, motion=False)))
 
 
 def without_confidence(config: RunConfig) -> RunConfig:

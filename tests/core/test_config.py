@@ -166,3 +166,58 @@ def test_difference_names_what_came_and_went() -> None:
         'b.c: "x" -> "y"',
         "d: (absent) -> [1]",
     ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Circle:
+    kind: Literal["circle"] = "circle"
+    radius: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    side: float
+    kind: Literal["square"] = "square"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    shape: Circle | Square = field(default_factory=Circle)
+    second: Circle | Square | None = None
+
+
+def test_a_mapping_says_by_its_kind_which_dataclass_it_is(tmp_path: Path) -> None:
+    config = load_config(written(tmp_path, "shape: {kind: square, side: 2}"), Drawing)
+    assert config == Drawing(shape=Square(side=2))
+    assert from_mapping(Drawing, to_mapping(config)) == config
+    assert config_hash(config) != config_hash(Drawing())
+
+
+def test_without_a_kind_the_first_one_is_meant() -> None:
+    assert from_mapping(Drawing, {"shape": {"radius": 3}}) == Drawing(shape=Circle(radius=3))
+    assert from_mapping(Drawing, {"second": {}}) == Drawing(second=Circle())
+    assert from_mapping(Drawing, {"second": None}) == Drawing()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "shape: {kind: sqare}",
+            'line 1: shape.kind must be one of "circle", "square", not "sqare" (did you mean \'square\'?)',
+        ),
+        ("shape:\n  kind: 3", 'line 2: shape.kind must be one of "circle", "square", not 3'),
+        ("shape: {kind: square}", "line 1: missing key 'side' in shape"),
+        ("shape: {side: 2}", "line 1: unknown key 'side' in shape (known keys: kind, radius)"),
+        ("shape: circle", 'line 1: shape must be a mapping of keys to values, not "circle"'),
+        ("shape: null", "line 1: shape must be a mapping of keys to values, not null"),
+        ("shape: {kind: circle, radius: wide}", 'line 1: shape.radius must be a finite number, not "wide"'),
+    ],
+)
+def test_a_misfit_of_one_of_several_dataclasses_is_named_for_the_one_that_is_meant(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, Drawing)
+    assert caught.value.without_path == expected

@@ -10,6 +10,9 @@ from accelerate.commands.launch import launch_command_parser
 from accelerate.utils import DistributedType
 from repository import ROOT
 
+from w2svqa.students.llava.checkpoint import RANDOM_TINY, load_llava
+from w2svqa.students.llava.config import LlavaConfig
+
 CONFIGS = sorted((ROOT / "configs" / "accelerate").glob("*.yaml"))
 
 
@@ -34,9 +37,10 @@ def test_accelerate_reads_it(path: Path) -> None:
 
 def test_they_are_the_kinds_that_their_names_say() -> None:
     found = {path.stem: read(path) for path in CONFIGS}
-    assert set(found) == {"ddp-cpu-2", "fsdp", "zero2", "zero3"}
-    assert found["fsdp"].distributed_type == DistributedType.FSDP
-    assert found["fsdp"].fsdp_config["fsdp_version"] == 2
+    assert set(found) == {"ddp-cpu-2", "fsdp", "fsdp-llava", "zero2", "zero3"}
+    for name in ("fsdp", "fsdp-llava"):
+        assert found[name].distributed_type == DistributedType.FSDP
+        assert found[name].fsdp_config["fsdp_version"] == 2
     for stage in (2, 3):
         assert found[f"zero{stage}"].distributed_type == DistributedType.DEEPSPEED
         assert found[f"zero{stage}"].deepspeed_config["zero_stage"] == stage
@@ -44,3 +48,10 @@ def test_they_are_the_kinds_that_their_names_say() -> None:
     # Accelerate's launcher starts several processes for this kind alone, see the file
     assert found["ddp-cpu-2"].distributed_type == DistributedType.MULTI_GPU
     assert found["ddp-cpu-2"].use_cpu
+
+
+def test_the_strong_student_has_the_layers_that_are_shared_out_one_by_one() -> None:
+    config = read(ROOT / "configs" / "accelerate" / "fsdp-llava.yaml").fsdp_config
+    model = load_llava(RANDOM_TINY, LlavaConfig(frame_side=28))
+    names = {type(module).__name__ for module in model.modules()}
+    assert set(config["fsdp_transformer_layer_cls_to_wrap"].split(",")) <= names

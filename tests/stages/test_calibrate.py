@@ -14,7 +14,7 @@ from w2svqa.core.errors import ConfigError
 from w2svqa.core.records import Tokens
 from w2svqa.core.rows import Split, VersionRow
 from w2svqa.stages.calibrate import CalibrateConfig, Calibrated, calibrate
-from w2svqa.students.looks import Looks, save_looks
+from w2svqa.students.looks import Looks, load_looks, save_looks
 from w2svqa.students.runtime import CompactStudent
 
 KINDS = ("blur", "jitter")
@@ -76,7 +76,10 @@ def write_clip(
 
 
 def made(folder: Path, student: Seeing, rows: Sequence[VersionRow]) -> Calibrated:
-    return calibrate(student, rows, CONFIG, views_folder=folder, seed=0, progress=lambda *_: None)
+    def encode(row: VersionRow) -> Tokens:
+        return student.encode_looks(load_looks(folder / row.views)[row.row])
+
+    return calibrate(student, rows, CONFIG, encode=encode, seed=0, progress=lambda *_: None)
 
 
 @pytest.fixture(scope="module")

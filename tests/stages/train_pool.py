@@ -70,7 +70,7 @@ class Pool:
             write_crops(folder / "crops" / f"{clip}.npz", Crops(size=(288, 432), renditions=(rendition,)))
 
     def train(self, folder: Path, config: TrainConfig, progress: Progress = silent, seed: int = 0) -> CompactModel:
-        return train(
+        model = train(
             self.versions,
             self.pairs,
             config,
@@ -80,6 +80,8 @@ class Pool:
             seed=seed,
             progress=progress,
         )
+        assert isinstance(model, CompactModel)
+        return model
 
 
 SHORT = TrainConfig(**PLAIN, batch=ONE_GROUP, steps=6, checkpoint_steps=3)

@@ -1,8 +1,10 @@
 """Configuration: a strict way from a YAML file to frozen dataclasses and back.
 
 A configuration is a frozen dataclass whose fields are text, numbers, booleans, paths, literals, optionals, tuples,
-string-keyed mappings or further such dataclasses. Nothing is guessed: an unknown key, a missing one or a value of
-another type is an error that names the file, the line, the key and, where there is one, the name that was meant.
+string-keyed mappings or further such dataclasses. A field may be one of several dataclasses that have a field ``kind``,
+each with a literal of its own: the mapping's ``kind`` says which; without one the first is meant. Nothing is guessed:
+an unknown key, a missing one or a value of another type is an error that names the file, the line, the key and, where
+there is one, the name that was meant.
 """
 
 from __future__ import annotations

@@ -7,11 +7,11 @@ import dataclasses
 import difflib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from w2svqa.core.document import Keys
 from w2svqa.core.errors import ConfigError, StrPath
@@ -20,6 +20,9 @@ BuiltT = TypeVar("BuiltT")
 
 TypeForm: TypeAlias = Any
 """What may stand in an annotation: Python 3.11 has no name for it."""
+
+TAG: Final = "kind"
+"""Field by which the dataclasses of a union are told apart; each has one literal of its own there."""
 
 
 def near_name(name: str, names: list[str]) -> str | None:
@@ -138,12 +141,32 @@ def _union(choices: tuple[TypeForm, ...], value: object, place: Place) -> object
     kinds = [kind for kind in choices if kind is not NoneType]
     if len(kinds) == 1:
         return _convert(kinds[0], value, place)
+    if all(_tag(kind) is not None for kind in kinds):
+        return _tagged(kinds, value, place)
     for kind in sorted(kinds, key=lambda kind: kind is not type(value)):  # the value's own type comes first
         try:
             return _convert(kind, value, place)
         except ConfigError:
             continue
     raise place.mismatch(" or ".join(getattr(kind, "__name__", str(kind)) for kind in kinds), value)
+
+
+def _tag(kind: TypeForm) -> str | None:
+    """The word in which dataclasses of a union differ: the one literal that the field ``kind`` may have."""
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        return None
+    hint = get_type_hints(kind).get(TAG)
+    words = get_args(hint) if get_origin(hint) is Literal else ()
+    return words[0] if len(words) == 1 else None
+
+
+def _tagged(kinds: Sequence[TypeForm], value: object, place: Place) -> object:
+    """Make the dataclass whose ``kind`` the mapping has; the first one of the union where it has none."""
+    if not isinstance(value, Mapping):
+        raise place.mismatch("a mapping of keys to values", value)
+    by_word = {_tag(kind): kind for kind in kinds}
+    word = _literal(tuple(by_word), value.get(TAG, _tag(kinds[0])), place.child(TAG))
+    return build(by_word[str(word)], value, place)
 
 
 def _literal(choices: tuple[TypeForm, ...], value: object, place: Place) -> object:

@@ -6,14 +6,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from w2svqa.core.config import to_mapping
+from w2svqa.core.errors import ConfigError
 from w2svqa.stages.distort import DistortConfig
 from w2svqa.stages.export import ExportConfig
+from w2svqa.stages.family_table import StudentConfig
 from w2svqa.stages.ingest import IngestConfig
+from w2svqa.stages.kept_seconds import MOTION_SIDE, FramesConfig
 from w2svqa.stages.label import LabelConfig
 from w2svqa.stages.next_pairs import NextPairsConfig
 from w2svqa.stages.pair import PairConfig
 from w2svqa.stages.stopping import StopConfig
 from w2svqa.stages.train import TrainConfig
+from w2svqa.stages.train_model import ModelConfig
+from w2svqa.stages.train_strong import LlavaTraining, TowerTraining
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,41 @@ class RunConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
     later: LaterConfig = field(default_factory=LaterConfig)
 
+    def __post_init__(self) -> None:
+        """Reject a student that cannot look at what the distort stage keeps.
+
+        Raises:
+            ConfigError: it needs whole frames and none are kept, the other way round, or they are of another kind.
+        """
+        check_frames(self.train.model, self.distort.frames)
+
+
+def check_frames(model: StudentConfig, frames: FramesConfig | None) -> None:
+    """Reject a student that cannot look at what the distort stage keeps.
+
+    Raises:
+        ConfigError: as :class:`RunConfig`.
+    """
+    if isinstance(model, ModelConfig):
+        if frames is not None:
+            raise ConfigError(
+                "distort.frames is for students with a vision tower", remedy="leave it out, or set train.model.kind"
+            )
+        return
+    if frames is None:
+        raise ConfigError(
+            f"a {model.kind} student needs distort.frames, which says whose motion features it sees",
+            remedy="add distort: {frames: {slowfast: SLOWFAST_8x8_R50.pyth}}",
+        )
+    if isinstance(model, LlavaTraining):
+        wanted = {"side": model.network.frame_side, "span": model.network.motion_span, "motion_side": MOTION_SIDE}
+        for name, value in wanted.items():
+            if getattr(frames, name) != value:
+                raise ConfigError(
+                    f"distort.frames.{name} is {getattr(frames, name)}, and the student looks at {value}",
+                    remedy=f"set it to {value}, or change train.model.network",
+                )
+
 
 def training_of(config: RunConfig, stage: int) -> TrainConfig:
     """Return how the student of a stage, from 1, is trained."""
@@ -96,4 +136,20 @@ def without_folders(config: RunConfig) -> dict[str, object]:
         for teacher in config.label.teachers
     )
     ingest, label = replace(config.ingest, sources=sources), replace(config.label, teachers=teachers)
-    return to_mapping(replace(config, ingest=ingest, label=label))
+    distort, train = config.distort, config.train
+    if distort.frames is not None:
+        distort = replace(distort, frames=replace(distort.frames, slowfast=_bare(distort.frames.slowfast)))
+    if not isinstance(train.model, ModelConfig):
+        train = replace(train, model=_without_folder(train.model))
+    return to_mapping(replace(config, ingest=ingest, label=label, distort=distort, train=train))
+
+
+def _without_folder(model: TowerTraining | LlavaTraining) -> TowerTraining | LlavaTraining:
+    if isinstance(model, TowerTraining):
+        return replace(model, checkpoint=_bare(model.checkpoint))
+    return replace(model, checkpoint=_bare(model.checkpoint))
+
+
+def _bare(source: str) -> str:
+    """The name of a file or folder on this machine; a name on a hub as it is."""
+    return Path(source).name if Path(source).exists() else source

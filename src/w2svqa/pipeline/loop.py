@@ -18,8 +18,10 @@ from w2svqa.pipeline.pairs import make_first_pairs, make_next_pairs
 from w2svqa.pipeline.quality import write_quality
 from w2svqa.pipeline.shared import make_material
 from w2svqa.pipeline.student import make_student, publish
+from w2svqa.stages.family_table import family_of
 from w2svqa.stages.held_back import write_held_back
 from w2svqa.stages.held_out import content_accuracy
+from w2svqa.stages.kept_seconds import load_slowfast
 from w2svqa.stages.label import teacher_versions
 from w2svqa.stages.stopping import Decision, held_back_gain, should_stop, write_decision
 from w2svqa.teachers.ffmpeg import ffmpeg_with_filter
@@ -89,8 +91,11 @@ def run(
 
 
 def _check_tools(config: RunConfig) -> None:
-    """Find out now, not after hours of distorting, what the labels would lack."""
+    """Find out now, not after hours of distorting, what labels and student would lack."""
     teacher_versions(config.label)
+    family_of(config.train.model).check()
+    if config.distort.frames is not None:
+        load_slowfast(config.distort.frames.slowfast, config.distort.frames.span)
     if config.distort.vmaf_frames:
         ffmpeg_with_filter("libvmaf")
 

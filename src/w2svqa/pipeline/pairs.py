@@ -8,8 +8,10 @@ from functools import partial
 import numpy as np
 
 from w2svqa.core.config import config_hash, to_mapping
-from w2svqa.core.errors import ConfigError, StoreError
+from w2svqa.core.errors import ConfigError
 from w2svqa.core.files import sha256_file
+from w2svqa.core.protocols import Student
+from w2svqa.core.records import Tokens
 from w2svqa.core.resume import Kept, map_resumed
 from w2svqa.core.rows import PairRow, VersionRow
 from w2svqa.core.stage_rows import MinedRow, TokenRow
@@ -18,9 +20,12 @@ from w2svqa.pipeline.context import Material, Run, plain
 from w2svqa.pipeline.student import BUNDLE, PAIRS, shares
 from w2svqa.preference.judge import AnchoredJudge
 from w2svqa.preference.scale import Scale
+from w2svqa.stages.family_seconds import SecondFamily
+from w2svqa.stages.family_table import family_of
 from w2svqa.stages.next_pairs import agreement, listen, mine_pairs, pair_rows
 from w2svqa.stages.pair import make_pairs
-from w2svqa.stages.training_tokens import ClipVersions, by_clip, encode_clip
+from w2svqa.stages.training_seconds import kept_tokens
+from w2svqa.stages.training_tokens import ClipVersions, by_clip, encode_clip, refuse_errors
 from w2svqa.students.bundle import CARD, load_bundle
 
 MINED = "mined"
@@ -87,9 +92,9 @@ def _mined(run: Run, material: Material, number: int, inputs: dict[str, str]) ->
     if not is_complete(folder, fingerprint(MINED, config, inputs, seed=seed)):
         bundle = load_bundle(run.stage(number - 1) / BUNDLE)
         judge = AnchoredJudge(bundle.student, bundle.anchors, Scale.from_dict(bundle.scale_mapping))
-        tokens = {row.version_id: row.token for row in _tokens(run, material.versions, number, inputs["student"])}
+        tokens = _tokens(run, material.versions, number, inputs["student"], bundle.student)
         rows = [row for row in material.versions if row.version_id in tokens]
-        said = listen(judge, rows, [np.array([tokens[row.version_id]], dtype=np.float32) for row in rows])
+        said = listen(judge, rows, [tokens[row.version_id] for row in rows])
         first = read_artifact(run.stage(1) / PAIRS, PairRow, kind=PAIRS).rows
         judged = material.judged
         found = mine_pairs(
@@ -113,12 +118,27 @@ def _mined(run: Run, material: Material, number: int, inputs: dict[str, str]) ->
     return read_artifact(folder, MinedRow, kind=MINED).rows
 
 
-def _tokens(run: Run, versions: Sequence[VersionRow], number: int, digest: str) -> list[TokenRow]:
-    """Encode the training versions with the student of the stage before, resumed clip by clip."""
+def _tokens(run: Run, versions: Sequence[VersionRow], number: int, digest: str, student: Student) -> dict[str, Tokens]:
+    """Encode the training versions with the student of the stage before, resumed clip by clip; by version id."""
+    folder = run.stage(number) / TOKENS
+    print_ = fingerprint(TOKENS, {}, {"student": digest}, seed=run.config.seed)
+    tell = run.tell("score", number)
+    family = family_of(run.config.train.model)
+    if isinstance(family, SecondFamily):
+        look = partial(family.tokens, student)
+        return kept_tokens(by_clip(versions), look, folder, print_, kept=run.folder / "versions", progress=tell)
+    return {
+        row.version_id: np.array([row.token], dtype=np.float32)
+        for row in _token_rows(run, versions, number, digest, print_)
+    }
+
+
+def _token_rows(run: Run, versions: Sequence[VersionRow], number: int, digest: str, print_: str) -> list[TokenRow]:
+    """What the compact student makes of them, in several processes."""
     folder, clips = run.stage(number) / TOKENS, by_clip(versions)
     kept: Kept[ClipVersions, tuple[TokenRow, ...]] = Kept(
         path=folder / "journal.jsonl",
-        fingerprint=fingerprint(TOKENS, {}, {"student": digest}, seed=run.config.seed),
+        fingerprint=print_,
         key=lambda clip: clip.clip_id,
         name=lambda clip: clip.clip_id,
         encode=lambda rows: [[row.version_id, row.clip_id, list(row.token)] for row in rows],
@@ -133,13 +153,7 @@ def _tokens(run: Run, versions: Sequence[VersionRow], number: int, digest: str) 
         seed=run.config.seed,
     )
     made, errors = map_resumed(work, clips, kept, workers=run.workers, progress=run.tell("score", number))
-    if errors:
-        name, error = next(iter(errors.items()))
-        raise StoreError(
-            f"{len(errors)} clips of the crop cache cannot be looked at, {name} for one: {error}",
-            path=run.folder / "versions",
-            remedy="delete this folder",
-        )
+    refuse_errors(errors, run.folder / "versions")
     return [row for clip in clips for row in made[clip.clip_id]]
 
 

@@ -14,6 +14,7 @@ from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_art
 from w2svqa.pipeline.context import Material, Run, plain, tell_failed
 from w2svqa.stages.distort import Distorted, cache_size, distort_clip
 from w2svqa.stages.ingest import ingest
+from w2svqa.stages.kept_seconds import load_slowfast
 from w2svqa.stages.label import Judged, Labelled, choose_tested, judge_teachers, label_clip, teacher_versions
 
 
@@ -59,10 +60,13 @@ def _ingest(run: Run) -> list[ClipRow]:
 def _distort(run: Run, clips: Sequence[ClipRow]) -> list[VersionRow]:
     folder = run.folder / "versions"
     config, seed = run.config.distort, run.config.seed
-    inputs = {"clips": config_hash({row.clip_id: [row.split, row.primary] for row in clips})}
+    own = {}
+    if config.frames is not None:
+        own = {"slowfast": load_slowfast(config.frames.slowfast, config.frames.span).version}
+    inputs = {"clips": config_hash({row.clip_id: [row.split, row.primary] for row in clips}), **own}
     expected = fingerprint("versions", config, inputs, seed=seed)
     if not is_complete(folder, expected):
-        made, failed = _distort_missing(run, clips, folder, fingerprint("versions", config, seed=seed))
+        made, failed = _distort_missing(run, clips, folder, fingerprint("versions", config, own, seed=seed))
         rows = [row for clip in clips if clip.clip_id in made for row in made[clip.clip_id].rows]
         write_artifact(
             folder, rows, VersionRow, kind="versions", config=config, inputs=inputs, seed=seed, extra={"failed": failed}

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from w2svqa.core.config import config_hash, to_mapping
 from w2svqa.core.errors import BundleError, StoreError
@@ -19,10 +18,10 @@ from w2svqa.core.store import fingerprint, is_complete, read_artifact, write_art
 from w2svqa.pipeline.config import RunConfig, training_of, without_folders
 from w2svqa.pipeline.context import Material, Run, config_of, stage_folder
 from w2svqa.stages.export import export
+from w2svqa.stages.family_table import family_of
 from w2svqa.stages.launch import launch_training, process_index
 from w2svqa.stages.train import CHECKPOINT, log_records, train
-from w2svqa.students.bundle import CARD, WEIGHTS, check_files, read_card
-from w2svqa.students.compact import CompactModel
+from w2svqa.students.bundle import CARD, check_files, read_card
 
 BUNDLE = "bundle"
 HELD_BACK = "held_back"
@@ -48,7 +47,7 @@ def make_student(run: Run, material: Material, number: int, facts: Mapping[str, 
     return _exported(run, material, number, model, {"pairs": shares(pairs), **facts})
 
 
-def train_stage(folder: Path, stage: int, progress: Callable[[int, int, str], None] = lambda *_: None) -> CompactModel:
+def train_stage(folder: Path, stage: int, progress: Callable[[int, int, str], None] = lambda *_: None) -> nn.Module:
     """Train the student of one stage whose tables are in the folder of a run, or what is left of that training.
 
     Every process of a distributed training calls this; the one with rank 0 writes.
@@ -89,7 +88,7 @@ def shares(pairs: Sequence[PairRow]) -> dict[str, int]:
     return dict(sorted(Counter(pair.origin for pair in pairs).items()))
 
 
-def _trained(run: Run, material: Material, number: int, pairs: Sequence[PairRow]) -> CompactModel:
+def _trained(run: Run, material: Material, number: int, pairs: Sequence[PairRow]) -> nn.Module:
     folder = run.stage(number) / TRAIN
     tell = run.tell("train", number)
     with hold(folder):
@@ -116,7 +115,7 @@ def _train(
     versions: Sequence[VersionRow],
     pairs: Sequence[PairRow],
     progress: Callable[[int, int, str], None],
-) -> CompactModel:
+) -> nn.Module:
     return train(
         versions,
         pairs,
@@ -134,8 +133,7 @@ def _initial(config: RunConfig, folder: Path, number: int) -> Mapping[str, Tenso
     """The weights that a stage begins with: those of the stage before; ``None`` for fresh ones."""
     if number == 1 or config.later.anew:
         return None
-    weights: Mapping[str, Tensor] = load_file(stage_folder(folder, number - 1) / BUNDLE / WEIGHTS)
-    return weights
+    return family_of(config.train.model).weights(stage_folder(folder, number - 1) / BUNDLE)
 
 
 def _bind(folder: Path, pairs: Sequence[PairRow]) -> None:
@@ -151,7 +149,7 @@ def _bind(folder: Path, pairs: Sequence[PairRow]) -> None:
 
 
 def _exported(
-    run: Run, material: Material, number: int, model: CompactModel, facts: Mapping[str, object]
+    run: Run, material: Material, number: int, model: nn.Module, facts: Mapping[str, object]
 ) -> list[HeldBackRow]:
     """Export the bundle of a stage and keep its scores of what is held back, unless both are there."""
     folder, config, seed = run.stage(number), run.config.export, run.config.seed
@@ -184,6 +182,8 @@ def _exported(
             **facts,
         },
         progress=tell,
+        family=family_of(run.config.train.model),
+        frames=run.config.distort.frames,
     )
     write_artifact(
         folder / HELD_BACK,

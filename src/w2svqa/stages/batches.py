@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from w2svqa.core.errors import ConfigError
-from w2svqa.core.random import generator
 from w2svqa.core.rows import Origin, PairRow, VersionRow
 from w2svqa.distort import SIMULATORS
+from w2svqa.stages.group_draws import GroupDraws, names_of
 from w2svqa.stages.renditions import distorted
 from w2svqa.students.crops import MARGIN, Crops, Rendition, read_crops
 from w2svqa.students.views import VIEW_SIZE, join_views, make_motion
@@ -44,6 +42,12 @@ class BatchConfig:
         details: detail crops of each second, drawn at random; the whole picture comes on top.
         mixtures: share of the severity groups all of whose versions get the same mild second distortion on top.
         mixture_level: greatest level of that second distortion.
+        pairs_per_group: at most so many pairs of each group, drawn at random; ``None`` for all. For students to whom a
+            pair costs more than the pictures of its versions.
+        length_parts: groups are sorted by the seconds of their videos and cut into so many parts; a step draws from
+            one, so that little is padded. For students that see several seconds; 1 draws from all groups.
+
+    Details and mixtures are the compact student's.
     """
 
     severity_groups: int = 8
@@ -58,6 +62,8 @@ class BatchConfig:
     details: int = 1
     mixtures: float = 0.2
     mixture_level: int = 2
+    pairs_per_group: int | None = None
+    length_parts: int = 8
 
     def __post_init__(self) -> None:
         """Reject batches that hold nothing.
@@ -70,6 +76,10 @@ class BatchConfig:
             raise ValueError(f"a step needs groups and at least one detail, not {groups} and {self.details}")
         if not 0 <= self.mixtures <= 1 or self.mixture_level < 1:
             raise ValueError(f"mixtures {self.mixtures} must be 0-1 and mixture_level {self.mixture_level} at least 1")
+        if self.pairs_per_group is not None and self.pairs_per_group < 1:
+            raise ValueError(f"pairs_per_group {self.pairs_per_group} must be at least 1")
+        if self.length_parts < 1:
+            raise ValueError(f"length_parts {self.length_parts} must be at least 1")
 
     @property
     def groups(self) -> Mapping[Origin, int]:
@@ -170,19 +180,7 @@ class Batches:
         self._folder = folder
         self._kinds = tuple(kinds)
         self._config = config
-        self._seed = seed
-        groups = _by_origin(pairs)
-        wanted = ((origin, count) for origin, count in config.groups.items() if origin in groups)
-        self._choices = [groups[origin] for origin, count in wanted for _ in range(count)]
-        self._share = share
-        if not self._choices:
-            raise ConfigError(
-                f"none of the {len(pairs)} pairs is of an origin that a step takes", remedy="give a step more groups"
-            )
-        if len(self._choices) < share[1]:
-            raise ConfigError(
-                f"a step has {len(self._choices)} groups for {share[1]} processes", remedy="start fewer processes"
-            )
+        self._draws = GroupDraws(pairs, config.groups, seed=seed, share=share, most=config.pairs_per_group)
         self._cache: dict[str, Crops] = {}
         self._bases = [
             (kind, level)
@@ -197,19 +195,11 @@ class Batches:
         Raises:
             StoreError: a file of the crop cache is missing or damaged.
         """
-        index, count = self._share
-        return _joined([self._group(*self._drawn(step, place)) for place in range(index, len(self._choices), count)])
+        return _joined([self._group(pairs, random) for pairs, random in self._draws.own(step)])
 
     def names(self, step: int) -> tuple[str, ...]:
         """Return the version ids of the whole batch of step ``step``, of all processes; no picture is made for it."""
-        groups = (self._drawn(step, place)[0] for place in range(len(self._choices)))
-        return tuple(dict.fromkeys(name for pairs in groups for pair in pairs for name in (pair.first, pair.second)))
-
-    def _drawn(self, step: int, place: int) -> tuple[list[PairRow], np.random.Generator]:
-        """Draw a group of a step; what is drawn next looks at it. Groups do not depend on each other."""
-        random = generator(self._seed, "batch", step, place)
-        groups = self._choices[place]
-        return groups[int(random.integers(len(groups)))], random
+        return names_of(self._draws.all(step))
 
     def _group(self, pairs: Sequence[PairRow], random: np.random.Generator) -> Batch:
         # a pair of a version with itself needs two different looks at it; the others are encoded once
@@ -309,16 +299,6 @@ def _steps(row: VersionRow, plan: _Plan) -> list[tuple[str, int]]:
     """What is left to do to the stored pictures: the base first, as a source has its faults before it is distorted."""
     steps = [] if plan.base is None else [plan.base]
     return steps if row.stored else [*steps, (row.kind, row.level)]
-
-
-def _by_origin(pairs: Sequence[PairRow]) -> Mapping[str, list[list[PairRow]]]:
-    groups: dict[tuple[str, str], list[PairRow]] = defaultdict(list)
-    for pair in pairs:
-        groups[pair.origin, pair.group].append(pair)
-    by_origin: dict[str, list[list[PairRow]]] = defaultdict(list)
-    for (origin, _), members in groups.items():
-        by_origin[origin].append(members)
-    return by_origin
 
 
 def _joined(parts: Sequence[Batch]) -> Batch:

@@ -11,12 +11,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import ConfigError, W2SVQAError
+from w2svqa.core.protocols import Student
 from w2svqa.core.random import generator
 from w2svqa.core.records import Tokens
 from w2svqa.core.rows import Split, VersionRow
@@ -30,8 +31,7 @@ from w2svqa.preference.thurstone import place_anchors
 from w2svqa.stages.diagnosis import WORST_LEVELS, calibration_error, diagnosis_figures, fit_diagnosis
 from w2svqa.stages.held_out import Encoded, figures, held_back, is_clean, label_figures
 from w2svqa.stages.pair import PairConfig, make_pairs
-from w2svqa.students.looks import load_looks
-from w2svqa.students.runtime import CompactStudent, DiagnosisScale
+from w2svqa.students.runtime import DiagnosisScale
 
 Floats = NDArray[np.float64]
 Progress = Callable[[int, int, str], None]
@@ -62,7 +62,7 @@ class Calibrated:
         tokens: of each anchor.
         preferences: ``(anchors, anchors)``, at the scale's temperature.
         scale: for scoring.
-        diagnosis: makes probabilities of the kind logits.
+        diagnosis: makes probabilities of the kind logits; ``None`` for a student that names no distortions.
         coverage: of the interval, on contents that nothing was fitted on.
         figures: how the student does on those contents, with N.
         held_back: the score of every version of the calibration split, by which stages are compared.
@@ -73,18 +73,29 @@ class Calibrated:
     tokens: tuple[Tokens, ...]
     preferences: Floats
     scale: Scale
-    diagnosis: DiagnosisScale
+    diagnosis: DiagnosisScale | None
     coverage: Coverage
     figures: dict[str, object]
     held_back: tuple[HeldBackRow, ...]
 
 
+@runtime_checkable
+class NamesKinds(Protocol):
+    """A student that names distortions, as numbers."""
+
+    kinds: tuple[str, ...]
+
+    def diagnosis(self, videos: Sequence[Tokens]) -> tuple[Floats, Floats]:
+        """Return kind logits ``(videos, 1 + kinds)``, "none" first, and severities ``(videos, kinds)``."""
+        ...
+
+
 def calibrate(
-    student: CompactStudent,
+    student: Student,
     versions: Sequence[VersionRow],
     config: CalibrateConfig,
     *,
-    views_folder: Path,
+    encode: Callable[[VersionRow], Tokens],
     seed: int,
     progress: Progress,
 ) -> Calibrated:
@@ -94,7 +105,7 @@ def calibrate(
         student: as it ships.
         versions: rows of the distort stage, all splits.
         config: how many anchors, which interval. Photographs are no anchors.
-        views_folder: of the distort stage; holds the looks of held-out versions.
+        encode: makes the tokens of a held-out version.
         seed: draws the candidates and the resamples of the coverage.
         progress: called as ``progress(done, total, text)``.
 
@@ -105,8 +116,7 @@ def calibrate(
     wanted = [row for row in versions if row.split != "train"]
     encoded: dict[Split, list[Encoded]] = defaultdict(list)
     for done, row in enumerate(wanted, start=1):
-        looks = load_looks(views_folder / row.views)[row.row]
-        encoded[row.split].append(Encoded(row=row, tokens=student.encode_looks(looks)))
+        encoded[row.split].append(Encoded(row=row, tokens=encode(row)))
         progress(done, len(wanted), "encoding held-out versions")
     candidates = [item for item in encoded["anchor"] if not item.row.is_still]
     fitting, measuring = _halves(encoded["calibration"])
@@ -136,7 +146,7 @@ def calibrate(
         coverage=measured,
         figures={
             **figures(judge, measuring),
-            "diagnosis": named,
+            **named,
             "interval_at_limit": limited,
             "labels": label_figures(judge, measuring),
             "scale_contents": len({item.row.clip_id for item in encoded["calibration"]}),
@@ -172,7 +182,7 @@ def _require(
             )
 
 
-def _temperature(student: CompactStudent, items: Sequence[Encoded], seed: int) -> float:
+def _temperature(student: Student, items: Sequence[Encoded], seed: int) -> float:
     tokens = {item.row.version_id: item.tokens for item in items}
     pairs = make_pairs([item.row for item in items], PairConfig(), split="calibration", seed=seed)
     logits = judge_pieces(student, [tokens[pair.first] for pair in pairs], [tokens[pair.second] for pair in pairs])
@@ -180,7 +190,7 @@ def _temperature(student: CompactStudent, items: Sequence[Encoded], seed: int) -
 
 
 def _anchors(
-    student: CompactStudent, items: Sequence[Encoded], temperature: float, config: CalibrateConfig, seed: int
+    student: Student, items: Sequence[Encoded], temperature: float, config: CalibrateConfig, seed: int
 ) -> tuple[tuple[Anchor, ...], list[Encoded]]:
     drawn = generator(seed, "candidates").permutation(len(items))[: config.candidates].tolist()
     candidates = [items[index] for index in sorted(drawn)]
@@ -192,7 +202,7 @@ def _anchors(
 
 
 def _weighted(
-    student: CompactStudent, anchors: Sequence[Tokens], first: Scale, items: Sequence[Encoded], config: CalibrateConfig
+    student: Student, anchors: Sequence[Tokens], first: Scale, items: Sequence[Encoded], config: CalibrateConfig
 ) -> tuple[Scale, bool]:
     """Fit the weight of a vote; also whether the search ended at its limit."""
     judge = AnchoredJudge(student, anchors, first)
@@ -203,7 +213,7 @@ def _weighted(
     return replace(first, vote_weight=weight.weight, interval_level=config.interval_level), weight.at_limit
 
 
-def _spanned(student: CompactStudent, anchors: Sequence[Tokens], scale: Scale, items: Sequence[Encoded]) -> Scale:
+def _spanned(student: Student, anchors: Sequence[Tokens], scale: Scale, items: Sequence[Encoded]) -> Scale:
     """Fit the meaning of 0 and 100."""
     latent = AnchoredJudge(student, anchors, scale).place([item.tokens for item in items]).latent
     rows = [item.row for item in items]
@@ -213,18 +223,21 @@ def _spanned(student: CompactStudent, anchors: Sequence[Tokens], scale: Scale, i
 
 
 def _diagnosis(
-    student: CompactStudent, fitting: Sequence[Encoded], measuring: Sequence[Encoded]
-) -> tuple[DiagnosisScale, dict[str, object]]:
+    student: Student, fitting: Sequence[Encoded], measuring: Sequence[Encoded]
+) -> tuple[DiagnosisScale | None, dict[str, object]]:
     """Fit the diagnosis on one half and measure it on the other. Primaries alone: nobody knows what others have."""
+    if not isinstance(student, NamesKinds):
+        return None, {}
     (fitted, known), (logits, kinds) = (
         _known_kinds(student, [item for item in half if item.row.primary and _is_plain(item.row)])
         for half in (fitting, measuring)
     )
     scale = fit_diagnosis(fitted, known)
-    return scale, {
+    found = {
         **diagnosis_figures(scale.probabilities(logits), kinds, student.kinds),
         "calibration_error_unfitted": calibration_error(DiagnosisScale().probabilities(logits), kinds),
     }
+    return scale, {"diagnosis": found}
 
 
 def _is_plain(row: VersionRow) -> bool:
@@ -232,7 +245,7 @@ def _is_plain(row: VersionRow) -> bool:
     return row.kind == "none" or round(row.level / row.severity) - row.level < WORST_LEVELS
 
 
-def _known_kinds(student: CompactStudent, items: Sequence[Encoded]) -> tuple[Floats, NDArray[np.int64]]:
+def _known_kinds(student: NamesKinds, items: Sequence[Encoded]) -> tuple[Floats, NDArray[np.int64]]:
     """Kind logits of versions and their true kinds."""
     names = ("none", *student.kinds)
     kinds = [names.index(item.row.kind) for item in items]

@@ -16,6 +16,8 @@ import numpy as np
 from w2svqa.core.random import generator
 from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.distort import SIMULATORS, Simulator
+from w2svqa.stages.kept_seconds import FOLDER as SECONDS
+from w2svqa.stages.kept_seconds import FramesConfig, keep_seconds
 from w2svqa.stages.versions import Source, Version, make_versions
 from w2svqa.students.crops import MARGIN, Crops, Rendition, write_crops
 from w2svqa.students.looks import look_at, save_looks
@@ -35,6 +37,8 @@ class DistortConfig:
             primaries take all.
         vmaf_frames: frames on which VMAF is measured for the versions of training primaries; 0 not to measure it.
         held_out_seconds: seconds per anchor or calibration clip; even, because the interval is fitted on halves.
+        frames: what is kept for a student with a vision tower; ``None`` for the compact student, to whom alone
+            ``first_seconds`` and ``codec_details`` matter.
     """
 
     kinds: tuple[str, ...] = tuple(SIMULATORS)
@@ -43,6 +47,7 @@ class DistortConfig:
     codecs_per_clip: int = 1
     vmaf_frames: int = 12
     held_out_seconds: int = 4
+    frames: FramesConfig | None = None
 
     def __post_init__(self) -> None:
         """Reject kinds that training does not distort with, and counts that cannot be.
@@ -82,7 +87,8 @@ def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: in
     Args:
         clip: the source.
         config: kinds and amounts.
-        folder: of the stage; crops go to ``crops/<clip id>.npz``, views of held-out clips to ``views/<clip id>.*.npy``.
+        folder: of the stage; crops go to ``crops/<clip id>.npz``, views of held-out clips to ``views/<clip id>.*.npy``;
+            with ``config.frames``, all goes to ``seconds/<clip id>.npz``.
         seed: fixes all that is drawn.
 
     Returns:
@@ -94,8 +100,27 @@ def distort_clip(clip: ClipRow, config: DistortConfig, folder: Path, *, seed: in
         StoreError: the pictures cannot be written.
         W2SVQAError: FFmpeg fails to measure VMAF.
     """
+    if config.frames is not None:
+        return _kept_seconds(clip, config, config.frames, folder, seed)
     work = _training_versions if clip.split == "train" else _held_out_versions
     return work(clip, config, folder, seed)
+
+
+def _kept_seconds(clip: ClipRow, config: DistortConfig, frames: FramesConfig, folder: Path, seed: int) -> Distorted:
+    is_training = clip.split == "train"
+    source = Source(
+        path=clip.path,
+        is_still=clip.is_still,
+        seconds=frames.seconds if is_training else config.held_out_seconds,
+        vmaf_frames=config.vmaf_frames if clip.primary and is_training else 0,
+        spec=frames.spec,
+    )
+    simulators = [SIMULATORS[kind] for kind in config.kinds]
+    if is_training:
+        simulators = _simulators(clip, config, generator(seed, "crops", clip.clip_id))
+    problems: list[tuple[str, str]] = []
+    versions = make_versions(source, simulators, seed=_seed_of(clip, seed), problems=problems)
+    return Distorted(rows=keep_seconds(clip, versions, frames, folder), problems=tuple(problems))
 
 
 def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed: int) -> Distorted:
@@ -193,8 +218,8 @@ def _row(clip: ClipRow, version: Version, *, views: str, row: int, stored: bool,
 
 
 def cache_size(folder: Path) -> int:
-    """Return the bytes of the crop cache below the folder of the stage."""
-    return sum(path.stat().st_size for path in crop_files(folder))
+    """Return the bytes of the crop cache, or of what is kept in its place, below the folder of the stage."""
+    return sum(path.stat().st_size for path in (*crop_files(folder), *(folder / SECONDS).glob("*.npz")))
 
 
 def crop_files(folder: Path) -> Iterator[Path]:

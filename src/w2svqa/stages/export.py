@@ -1,21 +1,27 @@
-"""student -> bundle: networks, anchors, scale and card in one folder, put in place all at once."""
+"""student -> bundle: networks, anchors, scale and card in one folder, put in place all at once; any kind of student."""
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
 
 from w2svqa import __version__
 from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.stages.calibrate import CalibrateConfig, Calibrated, Progress, calibrate
-from w2svqa.students.bundle import load_bundle, write_anchors, write_card
-from w2svqa.students.compact import CompactModel
-from w2svqa.students.onnx_export import check_parity, export_onnx
-from w2svqa.students.runtime import CompactStudent
+from w2svqa.stages.families import Family
+from w2svqa.stages.family_table import family_of
+from w2svqa.stages.kept_seconds import FramesConfig
+from w2svqa.stages.token_files import on_disk
+from w2svqa.stages.train_model import ModelConfig
+from w2svqa.students.bundle import CARD, load_bundle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,7 @@ class ExportConfig:
 
 
 def export(
-    model: CompactModel,
+    model: nn.Module,
     clips: Sequence[ClipRow],
     versions: Sequence[VersionRow],
     config: ExportConfig,
@@ -45,11 +51,13 @@ def export(
     seed: int,
     facts: Mapping[str, object],
     progress: Progress,
+    family: Family[Any] | None = None,
+    frames: FramesConfig | None = None,
 ) -> Calibrated:
     """Write the bundle of a trained student, and return what it was calibrated to.
 
     Args:
-        model: in evaluation mode.
+        model: in evaluation mode. A strong one is no longer of use for training.
         clips: rows of the ingest stage.
         versions: rows of the distort stage.
         config: anchors, scale and texts.
@@ -59,42 +67,48 @@ def export(
         seed: for the calibration.
         facts: further entries of the card.
         progress: called as ``progress(done, total, text)``.
+        family: of the student; ``None`` for the compact one.
+        frames: what the distort stage kept, for a student that looks at it.
 
     Raises:
         BundleError: ONNX and PyTorch differ.
         ConfigError: the held-out splits have too few clips.
     """
-    with new_bundle(model, target, name) as (scratch, student, difference):
-        made = calibrate(student, versions, config.calibrate, views_folder=views_folder, seed=seed, progress=progress)
-        write_anchors(scratch, made.tokens, made.preferences)
-        write_card(scratch, _card(model, clips, config, made, name) | {"onnx_difference": difference} | dict(facts))
+    family = family or family_of(ModelConfig())
+    with new_bundle(target) as scratch:
+        shipped = family.ship(model, scratch, name=name, seed=seed, frames=frames)
+        held_out = [row for row in versions if row.split != "train"]
+        encode = family.encoder(shipped.student, views_folder)
+        with on_disk(encode, held_out, scratch.parent) if family.sees_seconds else nullcontext(encode) as encoded:
+            made = calibrate(shipped.student, held_out, config.calibrate, encode=encoded, seed=seed, progress=progress)
+            made = replace(made, tokens=tuple(np.array(anchor) for anchor in made.tokens))
+        card = _card(clips, config, made, name) | dict(facts)
+        family.finish(shipped, scratch, anchors=made.tokens, preferences=made.preferences, card=card)
+        del shipped  # or the check of the bundle would need room for two
     return made
 
 
 @contextmanager
-def new_bundle(model: CompactModel, target: Path, name: str) -> Iterator[tuple[Path, CompactStudent, float]]:
-    """Make a bundle's folder, to be completed in the block: anchors and, last, the card.
+def new_bundle(target: Path) -> Iterator[Path]:
+    """Make a bundle's folder, to be completed in the block: networks, anchors and, last, the card.
 
     After the block the bundle is loaded once and put in place; one that was there before stays until then.
 
     Args:
-        model: in evaluation mode.
         target: folder of the bundle.
-        name: of the student.
 
     Yields:
-        The folder to complete, the student as it ships, and the largest difference of a logit to the model.
+        The folder to complete, empty.
 
     Raises:
-        BundleError: ONNX and PyTorch differ, or what was written is no bundle.
+        BundleError: what was written is no bundle.
     """
     scratch = target.with_name(f".{target.name}.part")
     shutil.rmtree(scratch, ignore_errors=True)  # what a killed run left
     scratch.mkdir(parents=True)
     try:
-        export_onnx(model, scratch)
-        student = CompactStudent(scratch, name=name, kinds=model.config.kinds, motion=model.config.motion)
-        yield scratch, student, check_parity(model, student)
+        yield scratch
+        _share(scratch)
         load_bundle(scratch)
         shutil.rmtree(target, ignore_errors=True)
         scratch.rename(target)
@@ -102,20 +116,22 @@ def new_bundle(model: CompactModel, target: Path, name: str) -> Iterator[tuple[P
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _card(
-    model: CompactModel, clips: Sequence[ClipRow], config: ExportConfig, made: Calibrated, name: str
-) -> dict[str, object]:
+def _share(folder: Path) -> None:
+    """Give all files the rights of the card: safetensors writes files that nobody else may read."""
+    rights = (folder / CARD).stat().st_mode
+    for path in folder.iterdir():
+        path.chmod(rights)
+
+
+def _card(clips: Sequence[ClipRow], config: ExportConfig, made: Calibrated, name: str) -> dict[str, object]:
     by_id = {clip.clip_id: clip for clip in clips}
+    diagnosis = {} if made.diagnosis is None else {"diagnosis": asdict(made.diagnosis)}
     return {
         "name": name,
-        "student": "compact",
         "w2svqa": __version__,
         "description": config.description,
         "weaknesses": list(config.weaknesses),
-        "kinds": list(model.config.kinds),
-        "motion": model.config.motion,
-        "diagnosis": asdict(made.diagnosis),
-        "model": asdict(model.config),
+        **diagnosis,
         "scale": made.scale.to_dict(),
         "anchors": [
             {**_origin(by_id[row.clip_id]), "kind": row.kind, "level": row.level, "reason": reason}

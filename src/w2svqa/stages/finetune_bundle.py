@@ -20,11 +20,13 @@ from w2svqa.preference.scale import Scale
 from w2svqa.preference.soft import preference_matrix
 from w2svqa.preference.thurstone import Placement
 from w2svqa.stages.export import new_bundle
+from w2svqa.stages.family_table import family_of
 from w2svqa.stages.finetune_data import ENOUGH, RatedVideos, name_of
 from w2svqa.stages.finetune_ladder import LadderChange
 from w2svqa.stages.finetune_scale import Judged, tokens_of
 from w2svqa.stages.finetune_seen import Vectors
-from w2svqa.students.bundle import Bundle, write_anchors, write_card
+from w2svqa.stages.train_model import ModelConfig
+from w2svqa.students.bundle import Bundle
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -181,10 +183,12 @@ def write_tuned(
     """
     scale = replace(judged.judge.scale, interval_level=INTERVAL, interval_factor=interval.factor)
     tokens = tuple(tokens_of(judged.model, seen[[anchor.index]]) for anchor in judged.anchors)
-    with new_bundle(judged.model, target, facts.name) as (scratch, student, difference):
-        preferences = preference_matrix(student, tokens, scale.temperature)
-        write_anchors(scratch, tokens, preferences)
-        write_card(scratch, _card(judged, rated, bundle, scale, interval, facts) | {"onnx_difference": difference})
+    family = family_of(ModelConfig())
+    with new_bundle(target) as scratch:
+        shipped = family.ship(judged.model, scratch, name=facts.name, seed=0, frames=None)
+        preferences = preference_matrix(shipped.student, tokens, scale.temperature)
+        card = _card(judged, rated, bundle, scale, interval, facts)
+        family.finish(shipped, scratch, anchors=tokens, preferences=preferences, card=card)
     return scale
 
 
@@ -196,14 +200,10 @@ def _card(
     name = rated.ratings.benchmark.shown
     return {
         "name": facts.name,
-        "student": "compact",
         "w2svqa": __version__,
         "description": f"{old.get('name')}, fine-tuned to {count} ratings of {contents} contents ({name}).",
         "weaknesses": _weaknesses(count, contents, name, facts),
-        "kinds": list(judged.model.config.kinds),
-        "motion": judged.model.config.motion,
         "diagnosis": dict(old["diagnosis"]),
-        "model": asdict(judged.model.config),
         "scale": scale.to_dict(),
         "scale_meaning": f"0 stands for a rating of {facts.ends[0]:g}, 100 for one of {facts.ends[1]:g} ({name})",
         "anchors": [

@@ -48,6 +48,7 @@ class IngestConfig:
         scenes: how many procedural scenes to add (for tests and the smallest run).
         scene_size: height and width of the scenes in pixels.
         scene_seconds: length of the scenes.
+        scene_fps: frames per second of the scenes.
         license_allow: licences that may be trained on; others are left out.
         anchor_share: share of the sources among whose clips the anchors are chosen.
         calibration_share: share of the sources kept for scale and interval.
@@ -57,6 +58,7 @@ class IngestConfig:
     scenes: int = 0
     scene_size: tuple[int, int] = (240, 320)
     scene_seconds: float = 2.0
+    scene_fps: int = 30
     license_allow: tuple[str, ...] = ()
     anchor_share: float = 0.1
     calibration_share: float = 0.2
@@ -138,8 +140,14 @@ def _candidates(config: IngestConfig, folder: Path, seed: int) -> Iterator[Candi
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             height, width = config.scene_size
-            seconds = config.scene_seconds
-            write_scene(path, seed=seed * 100_003 + number, width=width, height=height, seconds=seconds)
+            write_scene(
+                path,
+                seed=seed * 100_003 + number,
+                width=width,
+                height=height,
+                seconds=config.scene_seconds,
+                fps=config.scene_fps,
+            )
         yield Candidate(path=path, name=path.name, source=path.stem, license="generated", primary=True)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from w2svqa.stages.train_weights import changing
+
 
 class WeightAverage:
-    """An exponential moving average of the weights and of the statistics of normalisation.
+    """An exponential moving average of the trained weights and of the statistics of normalisation.
 
     Args:
         model: whose weights it starts with.
@@ -21,13 +23,13 @@ class WeightAverage:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
-        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.state = {name: value.detach().clone() for name, value in changing(model).items()}
 
     def update(self, model: nn.Module, steps: int) -> None:
         """Take the weights after ``steps`` steps into the average; whole numbers are copied."""
         decay = min(self._decay, (1 + steps) / (10 + steps))
         with torch.no_grad():
-            for name, value in model.state_dict().items():
+            for name, value in changing(model).items():
                 if value.is_floating_point():
                     self.state[name].lerp_(value, 1 - decay)
                 else:

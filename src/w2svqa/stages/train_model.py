@@ -1,14 +1,14 @@
-"""A new student of a stage: its size, and the weights it starts with."""
+"""A new compact student: its size, and the weights it starts with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import nn
 
-from w2svqa.core.errors import ConfigError
 from w2svqa.students.compact import CompactConfig, CompactModel
 
 
@@ -17,6 +17,7 @@ class ModelConfig:
     """Size of the compact student.
 
     Attributes:
+        kind: says that it is this one.
         widths: channels after each halving of the resolution.
         token: length of a second's token.
         hidden: width of the comparator and of the diagnosis.
@@ -24,6 +25,7 @@ class ModelConfig:
         dropout: share of the features of all views that a step goes without.
     """
 
+    kind: Literal["compact"] = "compact"
     widths: tuple[int, int, int, int] = (24, 48, 96, 128)
     token: int = 96
     hidden: int = 64
@@ -35,26 +37,12 @@ def build(config: ModelConfig, kinds: Sequence[str], *, seed: int) -> CompactMod
     """Return a new student with weights drawn from ``seed``; PyTorch's global generator is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = CompactModel(CompactConfig(**asdict(config), kinds=tuple(kinds)))
+        sizes = {name: value for name, value in asdict(config).items() if name != "kind"}
+        model = CompactModel(CompactConfig(**sizes, kinds=tuple(kinds)))
     # nearly twice as fast on CPUs for convolutions of few channels
     return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]  # missing in its stubs
 
 
-def start_from(model: CompactModel, initial: CompactModel | Mapping[str, Tensor]) -> None:
-    """Copy weights into a new model.
-
-    Raises:
-        ConfigError: they do not fit.
-    """
-    state = initial.state_dict() if isinstance(initial, CompactModel) else initial
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"the initial weights do not fit the model: {error}", remedy="train every stage with the same train.model"
-        ) from None
-
-
-def parameters(model: CompactModel) -> int:
+def parameters(model: nn.Module) -> int:
     """Return how many weights a model has."""
     return sum(weight.numel() for weight in model.parameters())

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from w2svqa.core.errors import ConfigError
 from w2svqa.core.extras import require
+from w2svqa.stages.train_weights import frozen_names
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _TYPES: Final = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _DEEPSPEED: Final = "deepspeed-"
+_ZERO3: Final = 3
 _SHARDING: Final = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
 
 
@@ -67,6 +69,16 @@ class Processes:
         self.index: int = self.accelerator.process_index
         self.count: int = self.accelerator.num_processes
         self.device: torch.device = self.accelerator.device
+
+    def own_weights(self) -> None:
+        """Let this process make whole models of transformers by itself; they are shared out when all is prepared.
+
+        Accelerate tells transformers of ZeRO-3, which would then share models out while it makes them, also where
+        ``zero3_init_flag`` is false: not all of them can be filled with weights that way.
+        """
+        plugin = self.accelerator.deepspeed_plugin if self.sharding == "DeepSpeed" else None
+        if plugin is not None:
+            plugin.dschf = None  # what transformers has is a weak reference
 
     @property
     def is_main(self) -> bool:
@@ -119,13 +131,27 @@ class Processes:
         return float(length)
 
     def weights(self, module: nn.Module) -> dict[str, Tensor]:
-        """Return all weights of a prepared module, in every process."""
-        state = self.accelerator.get_state_dict(module)
+        """Return what training changes of a prepared module, in every process: all weights but frozen ones."""
+        frozen = frozen_names(module)
+        if frozen and self.sharding == "FSDP":
+            from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+            options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+            state = dict(get_model_state_dict(module, options=options))
+        elif frozen and self._is_zero3(module):
+            gather: Any = module._zero3_consolidated_16bit_state_dict
+            state = gather(exclude_frozen_parameters=True)
+        else:
+            state = self.accelerator.get_state_dict(module)
         if self.sharding:  # only the main process has them
             from accelerate.utils import broadcast_object_list
 
-            [state] = broadcast_object_list([state])
-        return {name: value.detach().cpu() for name, value in state.items()}
+            [state] = broadcast_object_list([_without(state, frozen)])
+        return {name: value.detach().cpu() for name, value in _without(state, frozen).items()}
+
+    def _is_zero3(self, module: nn.Module) -> bool:
+        stage: Any = getattr(module, "zero_optimization_stage", None)
+        return self.sharding == "DeepSpeed" and stage is not None and stage() == _ZERO3
 
     def state(
         self, module: nn.Module, optimiser: torch.optim.Optimizer, folder: Path, done: int
@@ -135,7 +161,7 @@ class Processes:
         DeepSpeed keeps this to itself: it writes files of its own beside the checkpoint.
         """
         if self.sharding == "DeepSpeed":
-            self.accelerator.save_state(str(folder / f"{_DEEPSPEED}{done}"))
+            self.accelerator.save_state(str(folder / f"{_DEEPSPEED}{done}"), exclude_frozen_parameters=True)
             if self.is_main:
                 _remove_old(folder)
             return {"optimiser": None, "scaler": None}
@@ -153,7 +179,7 @@ class Processes:
     ) -> None:
         """Give what was prepared the state of a checkpoint."""
         if self.sharding == "DeepSpeed":
-            self.accelerator.load_state(str(folder / f"{_DEEPSPEED}{saved['step']}"))
+            self.accelerator.load_state(str(folder / f"{_DEEPSPEED}{saved['step']}"), load_module_strict=False)
         elif self.sharding == "FSDP":
             from torch.distributed.checkpoint.state_dict import StateDictOptions, set_optimizer_state_dict
 
@@ -170,6 +196,12 @@ def _remove_old(folder: Path) -> None:
     found = sorted(folder.glob(f"{_DEEPSPEED}*"), key=lambda path: int(path.name.removeprefix(_DEEPSPEED)))
     for path in found[:-2]:
         shutil.rmtree(path)
+
+
+def _without(state: Mapping[str, Any] | None, names: frozenset[str]) -> dict[str, Any]:
+    """A state dict less some names, which may carry the prefix of what wraps the module; empty for none."""
+    bare = {name.removeprefix("module.") for name in names}
+    return {name: value for name, value in (state or {}).items() if name.removeprefix("module.") not in bare}
 
 
 def _inner(optimiser: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,7 +20,7 @@ from w2svqa.students.losses import ALONE, Across, ConfidenceConfig, LossTerms, c
 
 
 class StudentStep(nn.Module):
-    """The student as one call, so that what joins the processes can wrap it.
+    """The compact student as one call, so that what joins the processes can wrap it.
 
     Args:
         model: the student.
@@ -72,9 +75,44 @@ class StepLoss:
     accuracy: float
 
 
+class Paired(Protocol):
+    """What every kind of batch has."""
+
+    @property
+    def levels(self) -> NDArray[np.int64]:
+        """``(P,)``, 0 (inferior) to 4 (superior), of the second of each pair relative to the first."""
+        ...
+
+    @property
+    def weights(self) -> NDArray[np.float32]:
+        """``(P,)``, what each pair counts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """What a student says of a batch.
+
+    Attributes:
+        logits: float32 ``(P, 5)``, of this process's pairs.
+        diagnosis: this process's part of the loss of kinds and severities, with gradient, and the loss of the whole
+            batch; ``None`` for a student that names no distortions.
+    """
+
+    logits: Tensor
+    diagnosis: tuple[Tensor, float] | None = None
+
+
+BatchT = TypeVar("BatchT", bound=Paired)
+
+Ask = Callable[[nn.Module, BatchT, Processes], Answers]
+"""Lets a student, as one call, look at this process's share of a batch."""
+
+
 def step_loss(
     module: nn.Module,
-    batch: Batch,
+    batch: BatchT,
+    ask: Ask[BatchT],
     progress: float,
     confidence: ConfidenceConfig,
     diagnosis_weight: float,
@@ -83,33 +121,20 @@ def step_loss(
     """Compute the loss of a batch that is divided among ``processes``.
 
     Args:
-        module: a :class:`StudentStep`, or what wraps it.
+        module: the student as one call, or what wraps it.
         batch: this process's share.
+        ask: lets it look at the batch.
         progress: share of the training done, 0 to 1.
         confidence: form and schedule of the confidence loss.
         diagnosis_weight: of the loss of kinds and severities beside that of the pairs.
         processes: all of them must call this.
     """
-    device = processes.device
-    views, motion, counts, first, second, levels, weights = (
-        torch.from_numpy(array).to(device)
-        for array in (
-            batch.views,
-            batch.motion,
-            batch.counts,
-            batch.first,
-            batch.second,
-            batch.levels,
-            batch.weights,
-        )
-    )
-    motion = functional.pad(motion, (0, 0, 0, 0, 0, processes.largest(motion.shape[1]) - motion.shape[1]))
-    logits, kinds, severities = module(views, motion, counts, first, second)
-    terms = confidence_loss(logits, levels, progress, confidence, weights=weights, across=processes)
-    known = torch.from_numpy(batch.kinds).to(device), torch.from_numpy(batch.severities).to(device)
-    diagnosis, diagnosed = diagnosis_loss(kinds, severities, *known, across=processes)
-    right = (logits.argmax(dim=1) == levels).sum()
+    said = ask(module, batch, processes)
+    levels, weights = (torch.from_numpy(array).to(processes.device) for array in (batch.levels, batch.weights))
+    terms = confidence_loss(said.logits, levels, progress, confidence, weights=weights, across=processes)
+    right = (said.logits.argmax(dim=1) == levels).sum()
     rights, pairs = processes.sum(torch.stack([right, right.new_tensor(len(levels))])).tolist()
+    diagnosis, diagnosed = said.diagnosis or (terms.total.new_zeros(()), 0.0)
     return StepLoss(
         total=terms.total + diagnosis_weight * diagnosis,
         value=terms.value + diagnosis_weight * diagnosed,
@@ -117,6 +142,19 @@ def step_loss(
         diagnosis=diagnosed,
         accuracy=rights / pairs,
     )
+
+
+def ask_compact(module: nn.Module, batch: Batch, processes: Processes) -> Answers:
+    """Let the compact student, a :class:`StudentStep` or what wraps it, look at a batch."""
+    device = processes.device
+    views, motion, counts, first, second = (
+        torch.from_numpy(array).to(device)
+        for array in (batch.views, batch.motion, batch.counts, batch.first, batch.second)
+    )
+    motion = functional.pad(motion, (0, 0, 0, 0, 0, processes.largest(motion.shape[1]) - motion.shape[1]))
+    logits, kinds, severities = module(views, motion, counts, first, second)
+    known = torch.from_numpy(batch.kinds).to(device), torch.from_numpy(batch.severities).to(device)
+    return Answers(logits=logits, diagnosis=diagnosis_loss(kinds, severities, *known, across=processes))
 
 
 def diagnosis_loss(

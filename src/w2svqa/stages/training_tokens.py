@@ -6,7 +6,7 @@ there are, in the middle of their margin, the whole picture and the motion, noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from w2svqa.core.errors import StoreError
 from w2svqa.core.random import generator
 from w2svqa.core.rows import VersionRow
 from w2svqa.core.stage_rows import TokenRow
@@ -94,6 +95,25 @@ def steady_look(crops: Crops, row: VersionRow, *, seed: int) -> Looks:
     return Looks(
         views=join_views(details, shown.whole)[None], motion=motion[None], counts=np.array([count], dtype=np.int64)
     )
+
+
+def refuse_errors(errors: Mapping[str, str], folder: Path) -> None:
+    """Refuse to go on where clips could not be looked at.
+
+    Args:
+        errors: by clip id.
+        folder: of the distort stage.
+
+    Raises:
+        StoreError: there are any.
+    """
+    if errors:
+        name, error = next(iter(errors.items()))
+        raise StoreError(
+            f"{len(errors)} clips of the crop cache cannot be looked at, {name} for one: {error}",
+            path=folder,
+            remedy="delete this folder",
+        )
 
 
 @lru_cache(maxsize=1)

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2svqa.core.errors import InputError, MediaError
+from w2svqa.core.records import ClipSpec
 from w2svqa.distort import Simulator, distort_frame, distort_frames, distort_reduced
-from w2svqa.students.views import MOTION_SPEC
+from w2svqa.students.views import MOTION_SIZE, MOTION_SPEC
 from w2svqa.teachers.vmaf import VmafReference
 from w2svqa.video.decode import open_clip
 from w2svqa.video.encode import write_lossless
@@ -44,7 +45,7 @@ class Version:
         level: 1 (mild) upwards; 0 for the untouched clip.
         levels: how many levels the kind has.
         key_frames: one per second, uint8 ``(height, width, 3)``, RGB, native size.
-        motion: per second, uint8 ``(T, 32, 32)`` luma; ``T = 0`` for stills.
+        motion: per second, uint8 ``(T, 32, 32)`` luma, or as the source asks for; ``T = 0`` for stills.
         vmaf: against the untouched clip, 0-100; ``None`` if it was not asked for or cannot judge this kind.
     """
 
@@ -70,12 +71,14 @@ class Source:
         is_still: a photograph: no temporal kinds, and codecs code one picture.
         seconds: how many seconds to take from its start.
         vmaf_frames: how many frames of the first second to measure VMAF on; 0 not to measure it.
+        spec: the motion frames that are wanted.
     """
 
     path: str
     is_still: bool
     seconds: int
     vmaf_frames: int = 0
+    spec: ClipSpec = MOTION_SPEC
 
 
 def make_versions(
@@ -98,7 +101,7 @@ def make_versions(
         MediaError: the clip cannot be decoded, or is too small for an encoder.
         InputError: it is too small for a kind or for VMAF.
     """
-    clean = _read(source.path, source.seconds)
+    clean = _read(source.path, source)
     vmaf = _Vmaf(source, available=len(clean["motion"][0]))
     try:
         yield Version(kind="none", level=0, levels=1, **clean, vmaf=100.0 if source.vmaf_frames else None)
@@ -115,9 +118,9 @@ def make_versions(
         vmaf.close()
 
 
-def _read(path: str | Path, seconds: int) -> dict[str, Frames]:
-    with open_clip(path, MOTION_SPEC) as clip:
-        chunks = list(islice(clip.chunks(), seconds))
+def _read(path: str | Path, source: Source) -> dict[str, Frames]:
+    with open_clip(path, source.spec) as clip:
+        chunks = list(islice(clip.chunks(), source.seconds))
     if not chunks:
         raise MediaError("has no frames", path=path, remedy="leave it out of the pool")
     return {"key_frames": [chunk.key_frame for chunk in chunks], "motion": [chunk.motion for chunk in chunks]}
@@ -160,7 +163,7 @@ def _encoded(
         try:
             # whole seconds: with fewer frames in the last one, the number of motion frames would give codecs away
             simulator.on_file(original, target, simulator.value(level), source.seconds)
-            made = _read(target, source.seconds)
+            made = _read(target, source)
         except MediaError as error:
             raise MediaError(error.problem, path=source.path, remedy=error.remedy) from None
         if is_padded:
@@ -236,10 +239,20 @@ def _distinct(clean: dict[str, Frames], versions: Iterator[Version], family: str
 
 def _differs(one: dict[str, Frames], other: Version, family: str) -> bool:
     if family == "temporal":
-        before, after = np.concatenate(one["motion"]), np.concatenate(other.motion)
-        change = before.astype(np.float32) - after
+        before, after = (_seen_small(np.concatenate(motion)) for motion in (one["motion"], other.motion))
+        change = before.astype(np.float32) - after.astype(np.float32)
         return bool(len(before)) and float(np.sqrt(np.mean(change**2))) >= VISIBLE_MOTION
     return any(
         first.shape != second.shape or not np.array_equal(first, second)
         for first, second in zip(one["key_frames"], other.key_frames, strict=False)
     )
+
+
+def _seen_small(motion: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.float64]:
+    """Motion frames as the compact student has them, so that the same versions differ for every student."""
+    if motion.ndim == 3:
+        return motion
+    down, across = (max(1, side // small) for side, small in zip(motion.shape[1:3], MOTION_SIZE, strict=True))
+    luma = motion[:, : motion.shape[1] // down * down, : motion.shape[2] // across * across].mean(axis=3)
+    cells = luma.reshape(len(luma), luma.shape[1] // down, down, luma.shape[2] // across, across)
+    return np.asarray(cells.mean(axis=(2, 4)))

@@ -68,6 +68,7 @@ class _Kind:
 # by the name in a card
 _KINDS: Final = {
     "compact": _Kind(loader="w2svqa.students.runtime:CompactStudent.from_card", files=(ENCODER, COMPARATOR, DIAGNOSIS)),
+    "tower": _Kind(loader="w2svqa.students.tower_runtime:load_student", files=(WEIGHTS,)),
     "llava": _Kind(loader="w2svqa.students.llava.bundle:load_student", axes=3, has_options=True),
 }
 

@@ -312,7 +312,10 @@ def gathered(weights: Sequence[Tensor]) -> Iterator[None]:
     Args:
         weights: parameters.
     """
-    parted = [weight for weight in weights if hasattr(weight, "ds_id")]
+    # small ones may be whole at all times, and must not be parted while something else uses them
+    parted = [
+        weight for weight in weights if getattr(getattr(weight, "ds_status", None), "name", "") == "NOT_AVAILABLE"
+    ]
     whole = require("deepspeed", extra="llm").zero.GatheredParameters(parted) if parted else nullcontext()
     with whole:
         yield
