@@ -10,6 +10,7 @@ from pathlib import Path
 from w2svqa.core.errors import MissingInputError, StoreError
 from w2svqa.stages.run_folder import BUNDLE, CONFIG
 from w2svqa.students.bundle import CARD, check_files, read_card
+from w2svqa.students.model_card import README
 
 
 def export_student(run: Path, target: Path, *, stage: int | None = None) -> str:
@@ -40,7 +41,9 @@ def export_student(run: Path, target: Path, *, stage: int | None = None) -> str:
     card = read_card(source)
     check_files(source, card)
     with new_folder(target) as scratch:
-        for name in [*card["files"], CARD]:
+        # the card in words is not vouched for, and may have been taken away
+        words = [README] if (source / README).is_file() else []
+        for name in [*card["files"], *words, CARD]:
             shutil.copyfile(source / name, scratch / name)
         check_files(scratch, card)
     return str(card.get("name", ""))
