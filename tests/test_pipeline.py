@@ -16,7 +16,7 @@ from pipeline_workplace import SCENES, SEED, STEPS, KilledError, Workplace, file
 from w2svqa import Scorer, pipeline
 from w2svqa.core.errors import ConfigError, StoreError, W2SVQAError
 from w2svqa.pipeline import pairs, shared, student
-from w2svqa.stages import export, train
+from w2svqa.stages import family_compact, train
 from w2svqa.students.bundle import read_card
 from w2svqa.students.looks import Looks
 from w2svqa.video.scene import write_scene
@@ -167,9 +167,9 @@ def test_a_student_that_has_learned_nothing_is_an_error_with_a_remedy(
     workplace: Workplace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workplace.run_to("train", STEPS)
-    monkeypatch.setattr(export, "export_onnx", lambda *_: None)
-    monkeypatch.setattr(export, "check_parity", lambda *_: 0.0)
-    monkeypatch.setattr(export, "CompactStudent", Undecided)
+    monkeypatch.setattr(family_compact, "export_onnx", lambda *_: None)
+    monkeypatch.setattr(family_compact, "check_parity", lambda *_: 0.0)
+    monkeypatch.setattr(family_compact, "CompactStudent", Undecided)
     with pytest.raises(W2SVQAError, match="the student cannot be calibrated") as caught:
         workplace.run()
     assert caught.value.remedy is not None
