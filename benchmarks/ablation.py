@@ -286,9 +286,9 @@ def print_table(found: Mapping[str, Sequence[Mapping[str, float]]], *, sign: str
     rows: dict[str, object] = {}
     for name, seeds in found.items():
         table = np.array([[figures[each] for each in FIGURES] for figures in seeds])
-        means, spreads = table.mean(axis=0), table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(FIGURES))
-        pairs = list(zip(means.tolist(), spreads.tolist(), strict=True))
-        cells = (f"{mean:{sign}.3f} ({spread:.3f})" for mean, spread in pairs)
+        spreads = table.std(axis=0, ddof=1) if len(table) > 1 else np.full(len(FIGURES), np.nan)  # one has none
+        pairs = list(zip(table.mean(axis=0).tolist(), spreads.tolist(), strict=True))
+        cells = (f"{mean:{sign}.3f}" + (f" ({spread:.3f})" if spread == spread else "") for mean, spread in pairs)
         print(f"{name:{width}}" + "".join(f"{cell:>18}" for cell in cells))
         rows[name] = {each: [number(value) for value in pair] for each, pair in zip(FIGURES, pairs, strict=True)}
     return rows
