@@ -125,8 +125,9 @@ def to_hundred(values: ArrayLike, *, higher_is_better: bool = True) -> list[floa
             f"{len(scores)} scores of a teacher that are not finite or all equal make no scale",
             remedy="leave out videos that it cannot score, and give it videos that differ",
         )
-    found: list[float] = (100.0 * (scores - scores.min()) / np.ptp(scores)).tolist()
-    return found
+    # divided first: a share of the range is never above 1, whatever is rounded
+    shares: list[float] = ((scores - scores.min()) / np.ptp(scores) * 100.0).tolist()
+    return shares
 
 
 def train_single(
@@ -268,12 +269,12 @@ class _Training:
         for group, share in zip(self._optimiser.param_groups, self._shares, strict=True):
             group["lr"] = share * rate
         # dropout draws from a global generator: by the step, so that every rerun draws the same
-        with seeded(int(generator(self._seed, "dropout", step).integers(1 << 62)), self._processes.device):
-            with _told(step, videos):
-                loss = self._loss(videos)
-                self._optimiser.zero_grad(set_to_none=True)
-                length = self._processes.backward(loss, self._module, config.clip_norm)
-                _check(loss.item(), length)
+        draw = int(generator(self._seed, "dropout", step).integers(1 << 62))
+        with seeded(draw, self._processes.device), _told(step, videos):
+            loss = self._loss(videos)
+            self._optimiser.zero_grad(set_to_none=True)
+            length = self._processes.backward(loss, self._module, config.clip_norm)
+            _check(loss.item(), length)
         self._optimiser.step()
         if (step + 1) % config.checkpoint_steps == 0 or step + 1 == config.steps:
             self._save(step + 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from llava_cases import CONFIGS, videos
 
 from w2svqa.students.llava.checkpoint import RANDOM_TINY, load_llava
-from w2svqa.students.llava.single import WORD_SCORES, mean_scores, single_logits, single_loss, soft_labels
+from w2svqa.students.llava.single import WORD_SCORES, SingleLoss, mean_scores, single_logits, single_loss, soft_labels
 
 pytestmark = pytest.mark.llm
 
@@ -50,8 +50,8 @@ def test_no_other_answer_has_a_smaller_cross_entropy(scores: list[float]) -> Non
 
 
 @pytest.mark.parametrize(("kind", "wanted"), [("l1", 0.3), ("mse", 0.09)])
-def test_distances_are_in_parts_of_the_range(kind: str, wanted: float) -> None:
-    loss = single_loss(torch.zeros(2, 5), torch.tensor([20.0, 80.0]), kind)  # type: ignore[arg-type]
+def test_distances_are_in_parts_of_the_range(kind: SingleLoss, wanted: float) -> None:
+    loss = single_loss(torch.zeros(2, 5), torch.tensor([20.0, 80.0]), kind)
     assert loss.item() == pytest.approx(wanted)
 
 
