@@ -27,6 +27,7 @@ from w2svqa.stages.train_weights import changing
 from w2svqa.students.llava.checkpoint import RANDOM_TINY, load_motion
 from w2svqa.students.llava.lora import LoraConfig
 from w2svqa.students.llava.model import LlavaModel
+from w2svqa.students.llava.options import LlavaOptions
 from w2svqa.students.llava.runtime import LlavaStudent
 from w2svqa.students.llava.single import SingleLoss
 from w2svqa.teachers.scores import named_scores
@@ -143,6 +144,10 @@ def test_a_finished_student_scores_files_into_a_table_that_evaluation_reads(
     scores = file_scores(student, files)
     assert all(0 <= score <= 100 for score in scores.values())
     assert len(set(scores.values())) == 2
+    hurried = LlavaStudent(
+        model, load_motion(RANDOM_TINY, model.config), name="1 s", options=LlavaOptions(most_seconds=1)
+    )
+    assert file_scores(hurried, files[:1]) != {str(files[0]): pytest.approx(scores[str(files[0])])}
     write_scores(tmp_path / "single.csv", scores)
     assert named_scores(tmp_path / "single.csv")[0] == pytest.approx(scores)
     with pytest.raises(InputError, match=r"none\.mkv"):
@@ -179,6 +184,27 @@ def test_another_training_does_not_go_on_from_a_checkpoint(dozen: list[ScoredVid
 def test_a_loss_that_is_no_number_names_its_videos(dozen: list[ScoredVideo], tmp_path: Path) -> None:
     with pytest.raises(W2SVQAError, match=r"step \d+, whose batch held .*-noise-\d.*: the logits are not finite"):
         trained(dozen, tmp_path, replace(CONFIG, learning_rate=1e30, clip_norm=1e30, warm_up=0.0, steps=20))
+
+
+def test_memory_that_is_full_is_told_with_its_knobs(
+    dozen: list[ScoredVideo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("tried to allocate")
+
+    monkeypatch.setattr(LlavaModel, "level_logits", full)
+    with pytest.raises(
+        W2SVQAError, match=r"step 1, whose batch held .*: the memory of the GPU is full: tried"
+    ) as caught:
+        trained(dozen, tmp_path)
+    assert "batch" in str(caught.value.remedy)
+
+
+def test_brain_floats_come_out_as_a_model_that_scores(dozen: list[ScoredVideo], tmp_path: Path) -> None:
+    model = trained(dozen, tmp_path, replace(CONFIG, precision="bf16", steps=2))
+    assert {weight.dtype for weight in model.parameters()} == {torch.float32}
+    scores = seconds_scores(model, [video.seconds() for video in dozen[:2]])
+    assert scores[0] != scores[1]
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

@@ -150,14 +150,15 @@ def train_single(
         progress: called as ``progress(step, steps, text)``.
 
     Returns:
-        the trained model on the CPU, in evaluation mode.
+        the trained model on the CPU, in float32 and evaluation mode.
 
     Raises:
         InputError: fewer than two videos, two of one name, or a score that is none of 0-100.
         ConfigError: it was started in several processes, the model cannot be built, the precision is not to be had
             here, or the checkpoint is of another training.
         StoreError: kept seconds are missing or damaged, or checkpoints are.
-        W2SVQAError: the loss or the gradient is not finite; the message names the step and its videos.
+        W2SVQAError: the loss or the gradient is not finite, or the memory of the GPU is full; the message names the
+            step and its videos.
         MissingExtraError: the extras "train" and "llm" are not installed.
     """
     check_videos(videos)
@@ -165,7 +166,7 @@ def train_single(
     for step in range(training.start, config.steps):
         loss = training.step(step)
         progress(step + 1, config.steps, f"loss {loss:.4f}")
-    return training.model.cpu().eval()
+    return training.model.cpu().float().eval()  # bf16 leaves trained parts in float32 and frozen ones in brain floats
 
 
 def check_videos(videos: Sequence[ScoredVideo]) -> None:
@@ -238,7 +239,8 @@ class _Training:
             raise ConfigError(
                 "a student for single videos is trained in one process", remedy="start it without a launcher"
             )
-        self._print = config_hash([to_mapping(config), [[each.name, each.score] for each in videos], seed])
+        scores = [[video.name, video.score] for video in videos]
+        self._fingerprint = config_hash([to_mapping(config), scores, seed])
         family = LlavaFamily(config.model)
         self.model = family.build((), seed=seed, precision=config.precision)
         rates = family.rates(self.model)
@@ -252,7 +254,7 @@ class _Training:
         self.start = self._checkpoints.resume(self._apply, tell)
 
     def _apply(self, state: State) -> int:
-        if state["training"] != self._print:
+        if state["training"] != self._fingerprint:
             raise ConfigError(
                 f"the checkpoint in {self._folder} is of other videos, scores, settings or another seed",
                 remedy="give each training a folder of its own",
@@ -294,7 +296,7 @@ class _Training:
         self._checkpoints.save(
             {
                 "step": done,
-                "training": self._print,
+                "training": self._fingerprint,
                 "model": {name.removeprefix("model."): value for name, value in weights.items()},
                 **self._processes.state(self._module, self._optimiser, self._folder, done),
             }
@@ -303,14 +305,19 @@ class _Training:
 
 @contextmanager
 def _told(step: int, videos: Sequence[ScoredVideo]) -> Iterator[None]:
-    """Name the step and its videos where something is not finite."""
+    """Name the step and its videos where something is not finite, or the memory of the GPU is full."""
+    begin = f"step {step + 1}, whose batch held {', '.join(video.name for video in videos)}: "
     try:
         yield
     except (ConfigError, StoreError):
         raise  # of no one step
     except W2SVQAError as error:
-        held = ", ".join(video.name for video in videos)
-        raise W2SVQAError(f"step {step + 1}, whose batch held {held}: {error.problem}", remedy=error.remedy) from None
+        raise W2SVQAError(begin + error.problem, remedy=error.remedy) from None
+    except torch.OutOfMemoryError as error:
+        raise W2SVQAError(
+            f"{begin}the memory of the GPU is full: {error}",
+            remedy="take a smaller batch, fewer seconds, precision bf16 or model.gradient_checkpointing",
+        ) from None
 
 
 def _check(loss: float, length: float | None) -> None:

@@ -5,9 +5,10 @@ between two words is both of them, each the more the nearer it is, and what a st
 mean of the words' scores under its probabilities.
 
 Source: arXiv 2505.03631, section 3, trains a student on one teacher's scores "with the standard cross-entropy loss".
-It prints neither the prompt nor how a score becomes a target. Words of the scale as the target, and the mean over them
-as the score, is our reading: the weights 0 to 1 in steps of a quarter are those of its equation 30, for pairs. Targets
-between the words instead of the nearest one alone are ours, so that no score is rounded by up to 12.5.
+It does not say how a score becomes a target or is read, and its prompt stands in a picture that no text of the paper
+holds. Words of a scale as the target, and the mean over them as the score, is our reading: its equation 30 reads pairs
+so, with the weights 0 to 1 in steps of a quarter. Targets between words instead of the nearest word are ours, so that
+no score is off by up to 12.5; the two distances as losses are ours as well, for "regression", as section 4 calls it.
 """
 
 from __future__ import annotations
@@ -41,8 +42,9 @@ def soft_labels(scores: Tensor) -> Tensor:
         :data:`WORD_SCORES` under them is the score.
 
     Example:
-        >>> soft_labels(torch.tensor([40.0, 100.0])).tolist()
-        [[0.0, 0.4000000059604645, 0.6000000238418579, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0]]
+        >>> import torch
+        >>> soft_labels(torch.tensor([31.25, 100.0])).tolist()
+        [[0.0, 0.75, 0.25, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0, 1.0]]
     """
     words = scores.new_tensor(WORD_SCORES)
     return (1 - (scores[:, None] - words).abs() / _STEP).clamp(min=0)
@@ -52,6 +54,7 @@ def mean_scores(logits: Tensor) -> Tensor:
     """Return the scores that logits of the five words mean: ``(N, 5)`` to ``(N,)``, 0-100.
 
     Example:
+        >>> import torch
         >>> mean_scores(torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0]])).tolist()
         [50.0]
     """
