@@ -207,10 +207,10 @@ def test_brain_floats_come_out_as_a_model_that_scores(dozen: list[ScoredVideo], 
     assert scores[0] != scores[1]
 
 
-def test_settings_that_cannot_be_are_refused() -> None:
-    for name in ("batch", "steps", "checkpoint_steps"):
-        with pytest.raises(ValueError, match="must be 1 or more"):
-            replace(CONFIG, **{name: 0})
+@pytest.mark.parametrize("change", [{"batch": 0}, {"steps": 0}, {"checkpoint_steps": 0}])
+def test_settings_that_cannot_be_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be 1 or more"):
+        replace(CONFIG, **change)
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=6, unique=True), st.booleans())
