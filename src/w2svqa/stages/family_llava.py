@@ -26,7 +26,7 @@ from w2svqa.students.llava.bundle import DOWN, UP, Base, Changed, write_llava_bu
 from w2svqa.students.llava.checkpoint import MOTION, PROJECTOR, identify, load_llava
 from w2svqa.students.llava.device import device_of, precision_of
 from w2svqa.students.llava.lora import ADAPTER, add_lora
-from w2svqa.students.llava.model import LlavaModel
+from w2svqa.students.llava.model import LlavaModel, filled_up
 from w2svqa.students.llava.options import LlavaOptions
 from w2svqa.students.llava.runtime import LlavaStudent
 from w2svqa.students.seconds import Seconds
@@ -197,10 +197,7 @@ def comparing(model: LlavaModel) -> Compare:
 
     def compare(first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
         rows = [model.pair_embeds(one, other) for one, other in zip(first, second, strict=True)]
-        lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
-        embeds = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        mask = torch.arange(embeds.shape[1], device=embeds.device) < lengths[:, None]
-        return model.level_logits(embeds, None if len(set(lengths.tolist())) == 1 else mask)
+        return model.level_logits(*filled_up(rows))
 
     return compare
 

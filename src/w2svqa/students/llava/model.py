@@ -279,6 +279,28 @@ def last_of(states: Tensor, mask: Tensor | None) -> Tensor:
     return states[torch.arange(len(states), device=states.device), last]
 
 
+def filled_up(rows: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Return sequences of any length as one batch.
+
+    Args:
+        rows: ``(L, H)`` each.
+
+    Returns:
+        the batch ``(B, L, H)``, shorter sequences filled up on the right, and the mask for
+        :meth:`LlavaModel.level_logits`: bool ``(B, L)``, or ``None`` if all are of one length.
+
+    Example:
+        >>> batch, mask = filled_up([torch.ones(1, 2), torch.ones(3, 2)])
+        >>> batch.shape, mask.tolist()
+        (torch.Size([2, 3, 2]), [[True, False, False], [True, True, True]])
+    """
+    embeds = nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
+    lengths = torch.tensor([len(row) for row in rows], device=embeds.device)
+    if len(set(lengths.tolist())) == 1:
+        return embeds, None
+    return embeds, torch.arange(embeds.shape[1], device=embeds.device) < lengths[:, None]
+
+
 def check_finite(logits: Tensor, kind: torch.dtype) -> None:
     """Refuse logits that are infinite or no numbers.
 

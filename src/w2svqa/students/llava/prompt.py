@@ -1,7 +1,8 @@
 """What the student is asked, and the words it may answer with, as text and as numbers of tokens.
 
 Source: the prompt of the released code (revision 2c7ca75), word for word, for its checkpoints know no other; ChatML as
-Qwen2 was trained on. The paper shows none for a single video: that one is ours.
+Qwen2 was trained on. That for a single video stands in a picture of the paper that no text of it
+holds: it is ours.
 """
 
 from __future__ import annotations
