@@ -26,6 +26,7 @@ from w2svqa.core.files import sha256_file
 from w2svqa.students.bundle import CARD
 
 _KILLS = 20
+_RUN = "run"
 _PROGRAM = "from w2svqa.cli.app import main; main()"
 _CONFIG = {
     "name": "resumed",
@@ -76,14 +77,16 @@ def main() -> None:
         place = Path(folder)
         (place / "config.yaml").write_text(json.dumps(_CONFIG), encoding="utf-8")  # JSON is YAML
         begin = time.perf_counter()
-        finish(place, "undisturbed")
+        finish(place)
         whole = time.perf_counter() - begin
+        theirs = contents(place / _RUN)
+        (place / _RUN).rename(place / "undisturbed")  # tables hold paths, so the other run is in the same place
         random = np.random.default_rng(options.seed)
-        # a start needs some seconds before it does anything; a kill every sixth of a run lets each one get somewhere
-        moments = random.uniform(2, 2 + whole / 6, kills).tolist()
-        met = [kill_once(place, "disturbed", moment) for moment in moments]
-        finish(place, "disturbed")
-        ours, theirs = contents(place / "disturbed"), contents(place / "undisturbed")
+        # a start needs some seconds before it does anything; what is left of the run lasts longer than all of them
+        moments = random.uniform(2, 2 + whole / 12, kills).tolist()
+        met = [kill_once(place, moment) for moment in moments]
+        finish(place)
+        ours = contents(place / _RUN)
     different = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
     for part, count in Counter(met).items():
         print(f"killed while {part}: {count}")
@@ -109,9 +112,9 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def start(place: Path, name: str) -> subprocess.Popen[str]:
-    """Start the run into the folder of that name."""
-    words = ["run", str(place / "config.yaml"), "--output", str(place / name), "--workers", "2"]
+def start(place: Path) -> subprocess.Popen[str]:
+    """Start the run."""
+    words = ["run", str(place / "config.yaml"), "--output", str(place / _RUN), "--workers", "2"]
     return subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *words],
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
@@ -121,9 +124,9 @@ def start(place: Path, name: str) -> subprocess.Popen[str]:
     )
 
 
-def kill_once(place: Path, name: str, moment: float) -> str:
+def kill_once(place: Path, moment: float) -> str:
     """Start, kill after so many seconds, and return what the run was doing."""
-    with start(place, name) as process:
+    with start(place) as process:
         time.sleep(moment)
         ended = process.poll() is not None
         process.kill()
@@ -134,9 +137,9 @@ def kill_once(place: Path, name: str, moment: float) -> str:
     return told[-1].rpartition("/")[0].rpartition(" ")[0] if told else "starting"
 
 
-def finish(place: Path, name: str) -> None:
+def finish(place: Path) -> None:
     """Run to the end."""
-    with start(place, name) as process:
+    with start(place) as process:
         _, problems = process.communicate()
     if process.returncode != 0:
         raise SystemExit(problems)
