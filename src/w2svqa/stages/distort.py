@@ -18,7 +18,7 @@ from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.distort import SIMULATORS, Simulator
 from w2svqa.stages.kept_seconds import FOLDER as SECONDS
 from w2svqa.stages.kept_seconds import FramesConfig, keep_seconds
-from w2svqa.stages.versions import Source, Version, make_versions
+from w2svqa.stages.versions import Source, Version, make_versions, version_row
 from w2svqa.students.crops import MARGIN, Crops, Rendition, write_crops
 from w2svqa.students.looks import look_at, save_looks
 from w2svqa.students.views import VIEWS, make_details, make_whole
@@ -147,7 +147,9 @@ def _training_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed:
             chosen = details if version.kind == "none" else encoded
             renditions.append(_rendition(version, chosen))
             size = version.key_frames[-1].shape[:2] if version.kind == "none" else size
-        rows.append(_row(clip, version, views=name, row=len(renditions) - 1 if stored else 0, stored=stored, seconds=1))
+        rows.append(
+            version_row(clip, version, views=name, row=len(renditions) - 1 if stored else 0, stored=stored, seconds=1)
+        )
     write_crops(folder / name, Crops(size=size, renditions=tuple(renditions)))
     return Distorted(rows=tuple(rows), problems=tuple(problems))
 
@@ -189,7 +191,8 @@ def _held_out_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed:
     seconds = min(len(looks) for _, looks in seen)
     save_looks(folder / name, [looks[:seconds] for _, looks in seen])
     rows = (
-        _row(clip, version, views=name, row=row, stored=True, seconds=seconds) for row, (version, _) in enumerate(seen)
+        version_row(clip, version, views=name, row=row, stored=True, seconds=seconds)
+        for row, (version, _) in enumerate(seen)
     )
     return Distorted(rows=tuple(rows), problems=tuple(problems))
 
@@ -197,24 +200,6 @@ def _held_out_versions(clip: ClipRow, config: DistortConfig, folder: Path, seed:
 def _headless(version: Version) -> Version:
     """The version without its frames, which would fill the memory."""
     return Version(kind=version.kind, level=version.level, levels=version.levels, key_frames=[], motion=[])
-
-
-def _row(clip: ClipRow, version: Version, *, views: str, row: int, stored: bool, seconds: int) -> VersionRow:
-    return VersionRow(
-        version_id=f"{clip.clip_id}-{version.kind}-{version.level}",
-        clip_id=clip.clip_id,
-        kind=version.kind,
-        level=version.level,
-        severity=version.severity,
-        primary=clip.primary,
-        split=clip.split,
-        is_still=clip.is_still,
-        vmaf=version.vmaf,
-        views=views,
-        row=row,
-        stored=stored,
-        seconds=seconds,
-    )
 
 
 def cache_size(folder: Path) -> int:

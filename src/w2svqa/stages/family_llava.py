@@ -16,7 +16,7 @@ from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
 from w2svqa.networks.activations import compute_again
 from w2svqa.networks.checkpoints import read_tensors
-from w2svqa.stages.families import Shipped
+from w2svqa.stages.families import Floats, Shipped
 from w2svqa.stages.family_seconds import Compare, SecondFamily, SecondStep, encoded
 from w2svqa.stages.kept_seconds import FramesConfig, load_slowfast
 from w2svqa.stages.train_processes import Precision, Processes
@@ -135,7 +135,7 @@ class LlavaFamily(SecondFamily):
         folder: Path,
         *,
         anchors: tuple[Tokens, ...],
-        preferences: Any,  # noqa: ANN401 - float64, as in the class above
+        preferences: Floats,
         card: Mapping[str, object],
     ) -> None:
         """Write the bundle."""

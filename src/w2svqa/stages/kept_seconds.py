@@ -17,12 +17,12 @@ import numpy as np
 from w2svqa.core.extras import require
 from w2svqa.core.records import ClipSpec
 from w2svqa.core.rows import ClipRow, VersionRow
+from w2svqa.stages.versions import Version, version_row
 from w2svqa.students.llava.config import LlavaConfig, Span
 from w2svqa.students.llava.pictures import key_picture
 from w2svqa.students.seconds import Seconds, write_seconds
 
 if TYPE_CHECKING:
-    from w2svqa.stages.versions import Version
     from w2svqa.students.llava.motion import MotionEncoder
 
 FOLDER: Final = "seconds"
@@ -90,30 +90,12 @@ def keep_seconds(
     name = f"{FOLDER}/{clip.clip_id}.npz"
     rows, seen = list[VersionRow](), list[Seconds]()
     for version in versions:
-        rows.append(_row(clip, version, name, len(rows)))
+        rows.append(version_row(clip, version, views=name, row=len(rows), stored=True, seconds=0))
         frames = np.stack([key_picture(frame, config.side) for frame in version.key_frames])
         seen.append(Seconds(frames=frames, motion=encoder.features(version.motion)))
     seconds = min(map(len, seen))  # a version must not be told by its number of seconds
     write_seconds(folder / name, [kept[:seconds] for kept in seen])
     return tuple(replace(row, seconds=seconds) for row in rows)
-
-
-def _row(clip: ClipRow, version: Version, views: str, row: int) -> VersionRow:
-    return VersionRow(
-        version_id=f"{clip.clip_id}-{version.kind}-{version.level}",
-        clip_id=clip.clip_id,
-        kind=version.kind,
-        level=version.level,
-        severity=version.severity,
-        primary=clip.primary,
-        split=clip.split,
-        is_still=clip.is_still,
-        vmaf=version.vmaf,
-        views=views,
-        row=row,
-        stored=True,
-        seconds=0,
-    )
 
 
 @lru_cache(maxsize=1)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from w2svqa.core.errors import InputError, MediaError
 from w2svqa.core.records import ClipSpec
+from w2svqa.core.rows import ClipRow, VersionRow
 from w2svqa.distort import Simulator, distort_frame, distort_frames, distort_reduced
 from w2svqa.students.views import MOTION_SIZE, MOTION_SPEC
 from w2svqa.teachers.vmaf import VmafReference
@@ -256,3 +257,31 @@ def _seen_small(motion: NDArray[np.uint8]) -> NDArray[np.uint8] | NDArray[np.flo
     luma = motion[:, : motion.shape[1] // down * down, : motion.shape[2] // across * across].mean(axis=3)
     cells = luma.reshape(len(luma), luma.shape[1] // down, down, luma.shape[2] // across, across)
     return np.asarray(cells.mean(axis=(2, 4)))
+
+
+def version_row(clip: ClipRow, version: Version, *, views: str, row: int, stored: bool, seconds: int) -> VersionRow:
+    """Return the row of a version: what the clip and it say, and where what a student sees of it is kept.
+
+    Args:
+        clip: it was made from.
+        version: what it is.
+        views: file below the folder of the stage.
+        row: its place in that file.
+        stored: its pictures are there, and not made anew from the untouched clip.
+        seconds: how many are kept.
+    """
+    return VersionRow(
+        version_id=f"{clip.clip_id}-{version.kind}-{version.level}",
+        clip_id=clip.clip_id,
+        kind=version.kind,
+        level=version.level,
+        severity=version.severity,
+        primary=clip.primary,
+        split=clip.split,
+        is_still=clip.is_still,
+        vmaf=version.vmaf,
+        views=views,
+        row=row,
+        stored=stored,
+        seconds=seconds,
+    )
