@@ -33,7 +33,6 @@ from w2svqa.core.hub import fetch_snapshot, hub_name
 from w2svqa.core.levels import LEVELS
 from w2svqa.core.protocols import Student
 from w2svqa.core.records import Tokens
-from w2svqa.students.model_card import README, model_card
 from w2svqa.students.runtime import COMPARATOR, DIAGNOSIS, ENCODER
 
 CARD: Final = "card.json"
@@ -236,6 +235,9 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
 
     Before it comes what it says in words, ``README.md``, for which no hash vouches: people may edit it.
     """
+    # here, because scoring reads this module at its start and writes no card
+    from w2svqa.students.model_card import README, model_card
+
     names = sorted(path.name for path in folder.iterdir() if path.name not in (CARD, README))
     hashes = {name: sha256_file(folder / name) for name in names}
     head = {"format": FORMAT, "format_version": FORMAT_VERSION, "levels": list(LEVELS)}
